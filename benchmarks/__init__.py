@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks of Seawall and its peers; see README.md in this folder."""

@@ -1,0 +1,1 @@
+"""What stands behind `run.py` and `startup.py`: contenders, workloads, servers, load and report."""

@@ -1,0 +1,59 @@
+"""Who takes part, how each is started, and what it needs to be there."""
+
+from dataclasses import dataclass
+
+from benchmarks.harness.paths import BUILD, PYTHON
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One program under test: `kind` is `uvicorn`, `seawall` or `go`; `target` an import path or a binary."""
+
+    name: str
+    kind: str
+    target: str
+    packages: tuple[str, ...] = ()
+    routes: bool = True
+
+    def command(self, port: int) -> list[str]:
+        """Return the one command that serves this contender on a loopback port."""
+        if self.kind == "go":
+            return [str(BUILD / self.target), "-address", f"{HOST}:{port}"]
+        address = ["--host", HOST, "--port", str(port)]
+        if self.kind == "seawall":
+            return [str(PYTHON), "-m", "seawall", "run", self.target, *address, *SEAWALL_OPTIONS]
+        return [str(PYTHON), "-m", "uvicorn", self.target, *address, *UVICORN_OPTIONS]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what this contender gets in its environment beside the harness's own."""
+        return {"GOMAXPROCS": "1"} if self.kind == "go" else {}
+
+
+UVICORN_OPTIONS = (
+    *("--workers", "1"),
+    *("--loop", "uvloop"),
+    *("--http", "httptools"),
+    *("--ws", "none"),
+    *("--log-level", "warning"),
+    "--no-access-log",
+    "--no-proxy-headers",
+    "--no-server-header",
+)
+
+# What `seawall run` needs to be as quiet as the others: one worker, no access lines.
+SEAWALL_OPTIONS: tuple[str, ...] = ()
+
+CONTENDERS = (
+    Contender("raw", "uvicorn", "benchmarks.contenders.raw_app:app", ("uvicorn", "msgspec"), routes=False),
+    Contender("seawall", "seawall", "benchmarks.contenders.seawall_app:service", ("seawall",)),
+    Contender("starlette", "uvicorn", "benchmarks.contenders.starlette_app:app", ("starlette",)),
+    Contender("fastapi", "uvicorn", "benchmarks.contenders.fastapi_app:app", ("fastapi", "pydantic")),
+    Contender("litestar", "uvicorn", "benchmarks.contenders.litestar_app:app", ("litestar",)),
+    Contender("blacksheep", "uvicorn", "benchmarks.contenders.blacksheep_app:app", ("blacksheep",)),
+    Contender("falcon", "uvicorn", "benchmarks.contenders.falcon_app:app", ("falcon",)),
+    Contender("nethttp", "go", "go_nethttp"),
+    Contender("gin", "go", "go_gin"),
+)

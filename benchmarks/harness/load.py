@@ -1,0 +1,103 @@
+"""Drives wrk against one server and reads its result."""
+
+import json
+import resource
+import subprocess
+from dataclasses import asdict, dataclass
+
+from benchmarks.harness.contenders import HOST
+from benchmarks.harness.paths import BENCHMARKS, BUILD
+from benchmarks.harness.servers import Server, pinned
+from benchmarks.harness.workloads import Workload
+
+SCRIPT = BENCHMARKS / "harness" / "load.lua"
+WARM_UP = 2  # seconds
+
+
+class LoadError(Exception):
+    """The load did not run, or not every request was answered with success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured run. Latencies are in microseconds; CPU is the share of one core used while measuring."""
+
+    requests_per_second: float
+    p50: int
+    p99: int
+    max: int
+    requests: int
+    server_cpu: float
+    load_cpu: float
+
+    def raw(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def measure(
+    server: Server,
+    workload: Workload,
+    *,
+    seconds: int,
+    connections: int,
+    cpu: int | None,
+    warm_up: int = WARM_UP,
+) -> Sample:
+    """Warm a server up, then load it for the given number of seconds.
+
+    Raises:
+        LoadError: wrk ended badly, or an answer was not a success.
+    """
+    BUILD.mkdir(exist_ok=True)
+    records = BUILD / f"requests-{workload.name}.bin"
+    host = f"{HOST}:{server.port}"
+    records.write_bytes(b"".join(request.wire(host) + b"\0" for request in workload.requests))
+
+    if warm_up:
+        _wrk(server, records, warm_up, connections, cpu)
+    server_before, load_before = server.cpu_seconds(), _children_cpu()
+    result = _wrk(server, records, seconds, connections, cpu)
+    elapsed = result["microseconds"] / 1_000_000
+    return Sample(
+        requests_per_second=round(result["requests"] / elapsed, 1),
+        p50=result["p50"],
+        p99=result["p99"],
+        max=result["max"],
+        requests=result["requests"],
+        server_cpu=round((server.cpu_seconds() - server_before) / elapsed, 3),
+        load_cpu=round((_children_cpu() - load_before) / elapsed, 3),
+    )
+
+
+def _wrk(server: Server, records: object, seconds: int, connections: int, cpu: int | None) -> dict[str, int]:
+    command = [
+        *pinned(cpu),
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "5s",
+        "-s",
+        str(SCRIPT),
+    ]
+    command += [f"http://{HOST}:{server.port}/", "--", str(records)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
+    line = next((line for line in run.stdout.splitlines() if line.startswith("RESULT ")), None)
+    if run.returncode != 0 or line is None:
+        raise LoadError(
+            f"wrk ended with exit status {run.returncode}: {(run.stderr or run.stdout).strip()[-500:]}"
+        )
+    result = json.loads(line.removeprefix("RESULT "))
+    failures = {
+        kind: result[kind] for kind in ("refused", "connect", "read", "write", "timeout") if result[kind]
+    }
+    if failures or not result["requests"]:
+        raise LoadError(f"{result['requests']} requests were answered, with failures: {failures}")
+    return result
+
+
+def _children_cpu() -> float:
+    """Return the processor time of all children that have ended: between two calls in a run, wrk alone."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,174 @@
+"""Turns samples into medians, ratios and bars, and those into tables and JSON."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.harness.load import Sample
+from benchmarks.harness.paths import LATEST
+from benchmarks.harness.verify import Verdict
+from benchmarks.harness.workloads import WORKLOADS
+
+Samples = dict[str, dict[str, list[Sample]]]  # workload → contender → one sample per round
+Verdicts = dict[str, dict[str, Verdict]]
+
+LOAD_BOUND = 0.97  # share of a core from which on the load generator, not the server, may be what is measured
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Requests/s of `contender` are at least `least` times those of `other`; both are `(workload, name)`."""
+
+    what: str
+    contender: tuple[str, str]
+    other: tuple[str, str]
+    least: float
+
+
+BARS = (
+    Bar("GET, of raw ASGI", ("get", "seawall"), ("get", "raw"), 0.90),
+    Bar("POST, of raw ASGI", ("post", "seawall"), ("post", "raw"), 0.90),
+    Bar("GET, of Gin", ("get", "seawall"), ("get", "gin"), 0.75),
+    Bar("POST, of Gin", ("post", "seawall"), ("post", "gin"), 1.20),
+    Bar("GET, of FastAPI", ("get", "seawall"), ("get", "fastapi"), 3.0),
+    Bar("POST, of FastAPI", ("post", "seawall"), ("post", "fastapi"), 3.0),
+    Bar("1,000 routes, of 10 routes", ("routes-1000", "seawall"), ("routes-10", "seawall"), 0.95),
+)
+
+
+def console() -> Console:
+    """Return a console wide enough for the tables also where the output is no terminal."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=120)
+
+
+def rate(samples: Samples, workload: str, name: str) -> float | None:
+    """Return the median of requests per second, or None where nothing was measured."""
+    runs = samples.get(workload, {}).get(name)
+    return median(run.requests_per_second for run in runs) if runs else None
+
+
+def ratio(samples: Samples, contender: tuple[str, str], other: tuple[str, str]) -> float | None:
+    """Return the ratio of two medians, or None where one was not measured."""
+    ours, theirs = rate(samples, *contender), rate(samples, *other)
+    return round(ours / theirs, 3) if ours and theirs else None
+
+
+def print_tables(console: Console, samples: Samples) -> None:
+    """Print one table per workload, the fastest first."""
+    for workload in WORKLOADS:
+        runs = samples.get(workload.name, {})
+        if not runs:
+            continue
+        table = Table(title=f"{workload.name}: {workload.about}", title_justify="left", title_style="bold")
+        table.add_column("contender")
+        columns = ("requests/s", "min to max", "x raw", "x gin", "p50 ms", "p99 ms", "server CPU", "load CPU")
+        for column in columns:
+            table.add_column(column, justify="right")
+        for name in sorted(runs, key=lambda name: -(rate(samples, workload.name, name) or 0)):
+            table.add_row(
+                *_row(samples, workload.name, name), style="bold cyan" if name == "seawall" else None
+            )
+        console.print(table)
+        bound = [name for name in runs if median(run.load_cpu for run in runs[name]) > LOAD_BOUND]
+        if bound:
+            console.print(
+                f"  wrk used its whole core for {', '.join(bound)}: these may be faster than shown."
+            )
+
+
+def _row(samples: Samples, workload: str, name: str) -> Iterable[str]:
+    runs = samples[workload][name]
+    rates = [run.requests_per_second for run in runs]
+    yield name
+    yield f"{median(rates):,.0f}"
+    yield f"{min(rates):,.0f} to {max(rates):,.0f}"
+    for reference in ("raw", "gin"):
+        value = ratio(samples, (workload, name), (workload, reference))
+        yield "" if value is None else f"{value:.2f}"
+    yield f"{median(run.p50 for run in runs) / 1000:.2f}"
+    yield f"{median(run.p99 for run in runs) / 1000:.2f}"
+    yield f"{median(run.server_cpu for run in runs):.0%}"
+    yield f"{median(run.load_cpu for run in runs):.0%}"
+
+
+def print_bars(console: Console, samples: Samples) -> None:
+    """Print which of the project's bars are met; those that were not measured are left out."""
+    measured = [
+        (bar, value) for bar in BARS if (value := ratio(samples, bar.contender, bar.other)) is not None
+    ]
+    if not measured:
+        return
+    table = Table(title="Bars for seawall", title_justify="left", title_style="bold")
+    for column in ("bar", "at least", "measured", ""):
+        table.add_column(column, justify="left" if column in {"bar", ""} else "right")
+    for bar, value in measured:
+        met = value >= bar.least
+        verdict = "[green]met[/]" if met else "[red]missed[/]"
+        table.add_row(bar.what, f"{bar.least:.2f} x", f"{value:.2f} x", verdict)
+    console.print(table)
+
+
+def unequal_headers(verdicts: Verdicts) -> list[str]:
+    """Return where raw and seawall send different response headers: then they do not do the same work."""
+    notes = []
+    for workload, seen in verdicts.items():
+        if "raw" in seen and "seawall" in seen:
+            raw, ours = set(seen["raw"].headers), set(seen["seawall"].headers)
+            if raw != ours:
+                notes.append(
+                    f"{workload}: raw and seawall answer different headers; only raw: {sorted(raw - ours)}, "
+                    f"only seawall: {sorted(ours - raw)}"
+                )
+    return notes
+
+
+def document(samples: Samples, verdicts: Verdicts) -> dict[str, Any]:
+    """Return the results, every raw sample included, as they are written to JSON."""
+    workloads: dict[str, Any] = {}
+    for workload in WORKLOADS:
+        runs = samples.get(workload.name)
+        if runs:
+            workloads[workload.name] = {
+                "about": workload.about,
+                "contenders": {name: _result(samples, verdicts, workload.name, name) for name in runs},
+            }
+    bars = [
+        {"bar": bar.what, "at_least": bar.least, "measured": value, "met": value >= bar.least}
+        for bar in BARS
+        if (value := ratio(samples, bar.contender, bar.other)) is not None
+    ]
+    return {"workloads": workloads, "bars": bars}
+
+
+def _result(samples: Samples, verdicts: Verdicts, workload: str, name: str) -> dict[str, Any]:
+    runs = samples[workload][name]
+    rates = [run.requests_per_second for run in runs]
+    verdict = verdicts[workload][name]
+    return {
+        "requests_per_second": {"median": median(rates), "min": min(rates), "max": max(rates)},
+        "ratio_to_raw": ratio(samples, (workload, name), (workload, "raw")),
+        "ratio_to_gin": ratio(samples, (workload, name), (workload, "gin")),
+        "p50_microseconds": median(run.p50 for run in runs),
+        "p99_microseconds": median(run.p99 for run in runs),
+        "answer_bytes": verdict.answer_bytes,
+        "response_headers": verdict.headers,
+        "probes": verdict.probes,
+        "samples": [run.raw() for run in runs],
+    }
+
+
+def read_latest() -> dict[str, Any]:
+    """Return the last results, empty where there are none."""
+    return json.loads(LATEST.read_text()) if LATEST.exists() else {}
+
+
+def write_latest(results: dict[str, Any]) -> None:
+    """Write results/latest.json."""
+    LATEST.parent.mkdir(exist_ok=True)
+    LATEST.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,81 @@
+"""Makes what the contenders run on: one virtual environment for Python, one binary each for Go."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.harness.contenders import CONTENDERS, Contender
+from benchmarks.harness.paths import BENCHMARKS, BUILD, PYTHON, REQUIREMENTS, ROOT, VENV
+
+DEBIAN_GOPATH = Path("/usr/share/gocode")  # where Debian's golang-*-dev packages put their sources
+GIN_SOURCE = DEBIAN_GOPATH / "src/github.com/gin-gonic/gin"
+
+
+class UnavailableError(Exception):
+    """This contender cannot take part here; the message says why."""
+
+
+def prepare_python() -> None:
+    """Make benchmarks/.venv, again whenever the pinned versions or Seawall's own dependencies have changed.
+
+    Raises:
+        subprocess.CalledProcessError: The packages could not be installed; pip has said why.
+    """
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    stamp = VENV / "installed.sha256"
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return
+    print("Installing the Python contenders into benchmarks/.venv …", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", str(REQUIREMENTS), "-e", str(ROOT)], check=True)
+    stamp.write_text(wanted)
+
+
+def prepare_go(contender: Contender) -> None:
+    """Build a Go contender unless its binary is newer than its source.
+
+    Raises:
+        UnavailableError: Go or Gin is not installed, or the compiler refused.
+    """
+    go = shutil.which("go")
+    if go is None:
+        raise UnavailableError("Go is not installed (Debian: golang-go)")
+    if contender.name == "gin" and not GIN_SOURCE.is_dir():
+        raise UnavailableError("Gin is not installed (Debian: golang-github-gin-gonic-gin-dev)")
+    source = BENCHMARKS / "contenders" / contender.target
+    binary = BUILD / contender.target
+    if binary.exists() and binary.stat().st_mtime > max(file.stat().st_mtime for file in source.glob("*.go")):
+        return
+    BUILD.mkdir(exist_ok=True)
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": str(DEBIAN_GOPATH), "GOFLAGS": ""}
+    build = subprocess.run(
+        [go, "build", "-o", str(binary), "."],
+        cwd=source,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if build.returncode != 0:
+        raise UnavailableError(f"the Go compiler refused it: {build.stderr.strip()}")
+
+
+def prepare(names: set[str]) -> tuple[list[Contender], dict[str, str]]:
+    """Make ready the contenders of these names; return those that can run and why the others cannot."""
+    chosen = [contender for contender in CONTENDERS if contender.name in names]
+    ready: list[Contender] = []
+    skipped: dict[str, str] = {}
+    if any(contender.kind != "go" for contender in chosen):
+        prepare_python()
+    for contender in chosen:
+        try:
+            if contender.kind == "go":
+                prepare_go(contender)
+            ready.append(contender)
+        except UnavailableError as reason:
+            skipped[contender.name] = str(reason)
+    return ready, skipped

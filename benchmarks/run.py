@@ -1,0 +1,210 @@
+"""Compare Seawall with its peers: `python benchmarks/run.py`, or `make bench`; see README.md beside it."""
+
+import argparse
+import shutil
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it also runs by its path
+
+from benchmarks.harness import machine, report, setup
+from benchmarks.harness.contenders import CONTENDERS, Contender
+from benchmarks.harness.load import WARM_UP, LoadError, measure
+from benchmarks.harness.paths import LATEST, ROOT
+from benchmarks.harness.servers import StartError, pinning, serving
+from benchmarks.harness.verify import WrongAnswerError, verify
+from benchmarks.harness.workloads import FAMILIES, WORKLOADS, Workload
+
+BUSY = 0.5  # load average from which on the machine is called busy
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One run: what was chosen, and what has been seen so far."""
+
+    options: argparse.Namespace
+    console: Console
+    cells: list[tuple[Workload, Contender]]
+    server_cpu: int | None
+    load_cpu: int | None
+    samples: report.Samples = field(default_factory=dict)
+    verdicts: report.Verdicts = field(default_factory=dict)
+    failed: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def verify_all(self) -> None:
+        """Start each contender of each workload once; drop those that do not start or answer wrongly."""
+        for cell in tuple(self.cells):
+            workload, contender = cell
+            try:
+                with serving(contender, cpu=self.server_cpu, routes=workload.routes) as server:
+                    self.verdicts.setdefault(workload.name, {})[contender.name] = verify(server, workload)
+            except (StartError, WrongAnswerError) as problem:
+                self._drop(cell, str(problem))
+
+    def measure_round(self, number: int) -> None:
+        """Measure every remaining cell once, each in a fresh process."""
+        for cell in tuple(self.cells):
+            workload, contender = cell
+            try:
+                with serving(contender, cpu=self.server_cpu, routes=workload.routes) as server:
+                    sample = measure(
+                        server,
+                        workload,
+                        seconds=self.options.seconds,
+                        connections=self.options.connections,
+                        cpu=self.load_cpu,
+                    )
+            except (StartError, LoadError) as problem:
+                self._drop(cell, str(problem))
+                continue
+            self.samples.setdefault(workload.name, {}).setdefault(contender.name, []).append(sample)
+            self.console.print(
+                f"  round {number}  {workload.name:12} {contender.name:11}"
+                f" {sample.requests_per_second:>10,.0f} /s  p99 {sample.p99 / 1000:.2f} ms"
+            )
+
+    def _drop(self, cell: tuple[Workload, Contender], why: str) -> None:
+        workload, contender = cell
+        self.cells.remove(cell)
+        self.samples.get(workload.name, {}).pop(contender.name, None)
+        first, *_, last = why.splitlines() * 2
+        brief = first if first == last else f"{first}: {last}"
+        known = brief in self.failed.get(contender.name, {}).values()
+        self.failed.setdefault(contender.name, {})[workload.name] = brief
+        self.console.print(f"[red]skipped[/] {contender.name} ({workload.name}):", end=" ")
+        self.console.print("as before" if known else why, markup=False, highlight=False, soft_wrap=True)
+
+
+def cells_of(workloads: list[Workload], contenders: list[Contender]) -> list[tuple[Workload, Contender]]:
+    """Return the order of one round: contenders in turn, both sizes of the routes workload together."""
+    cells = [(workload, each) for workload in workloads if not workload.routes for each in contenders]
+    for contender in contenders:
+        if contender.routes:
+            cells += [(workload, contender) for workload in workloads if workload.routes]
+    return cells
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="run.py", description="Compare Seawall with its peers, side by side."
+    )
+    parser.add_argument("--only", type=_names({each.name for each in CONTENDERS}), metavar="NAME,…")
+    parser.add_argument("--workloads", type=_names(set(FAMILIES)), metavar="NAME,…")
+    parser.add_argument("--rounds", type=_positive, default=3, help="measured rounds (default 3)")
+    parser.add_argument("--seconds", type=_positive, default=5, help="seconds per measurement (default 5)")
+    parser.add_argument(
+        "--connections", type=_positive, default=64, help="kept-alive connections (default 64)"
+    )
+    parser.add_argument("--list", action="store_true", help="name contenders and workloads, and stop")
+    parser.add_argument("--setup", action="store_true", help="install and build the contenders, and stop")
+    return parser.parse_args()
+
+
+def _names(known: set[str]):
+    def parse(text: str) -> set[str]:
+        names = {name.strip() for name in text.split(",") if name.strip()}
+        if not names or names - known:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(sorted(known))}, got {text!r}")
+        return names
+
+    return parse
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def main() -> int:
+    options = arguments()
+    console = report.console()
+    if options.list:
+        console.print("contenders:", ", ".join(each.name for each in CONTENDERS), highlight=False)
+        console.print("workloads: ", ", ".join(FAMILIES), highlight=False)
+        return 0
+
+    if shutil.which("wrk") is None:
+        console.print("wrk, the load generator, is not installed (Debian: apt-get install wrk).")
+        return 2
+    ready, skipped = setup.prepare(options.only or {each.name for each in CONTENDERS})
+    for name, why in skipped.items():
+        console.print(f"[yellow]skipped[/] {name}: {why}")
+    if options.setup:
+        return 0
+
+    chosen = {name for family in options.workloads or FAMILIES for name in FAMILIES[family]}
+    workloads = [workload for workload in WORKLOADS if workload.name in chosen]
+    server_cpu, load_cpu = pinning()
+    comparison = Comparison(options, console, cells_of(workloads, ready), server_cpu, load_cpu)
+    about = machine.describe()
+    console.print(
+        f"{about['cpu']}, {about['cores']} cores, {about['kernel']}, Python {about['python']}, {about['go']}"
+    )
+    if server_cpu is None:
+        console.print(
+            "One core only, or no taskset: server and load share what there is; compare ratios alone."
+        )
+    else:
+        console.print(
+            f"server on core {server_cpu}, load on core {load_cpu}, {options.connections} connections"
+        )
+    if about["load_average_1m"] > BUSY:
+        console.print(f"[yellow]The machine is busy[/] (load {about['load_average_1m']}): expect noise.")
+
+    comparison.verify_all()
+    for number in range(1, options.rounds + 1):
+        comparison.measure_round(number)
+
+    if not any(comparison.samples.values()):
+        console.print("Nothing could be measured; the last results are left as they were.")
+        return 1
+    report.print_tables(console, comparison.samples)
+    report.print_bars(console, comparison.samples)
+    notes = report.unequal_headers(comparison.verdicts)
+    for note in notes:
+        console.print(f"[yellow]not equal[/] {note}", highlight=False)
+    for name, why in skipped.items():
+        console.print(f"not in the tables: {name}: {why}", markup=False, highlight=False)
+    for name, reasons in comparison.failed.items():
+        for workload, why in reasons.items():
+            console.print(f"not in the {workload} table: {name}: {why}", markup=False, highlight=False)
+
+    results = {
+        "machine": about,
+        "versions": machine.versions(ready),
+        "settings": {
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "warm_up_seconds": WARM_UP,
+            "connections": options.connections,
+            "server_core": server_cpu,
+            "load_core": load_cpu,
+        },
+        **report.document(comparison.samples, comparison.verdicts),
+        "notes": notes,
+        "skipped": skipped,
+        "failed": comparison.failed,
+    }
+    if startup := report.read_latest().get("startup"):
+        results["startup"] = startup
+    report.write_latest(results)
+    console.print(f"written to {LATEST.relative_to(ROOT)}", highlight=False)
+    return 1 if comparison.failed else 0
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(143)  # unwinds the blocks that end the servers
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nInterrupted; the servers have been ended and no results written.", file=sys.stderr)
+        sys.exit(130)

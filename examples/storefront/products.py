@@ -1,0 +1,155 @@
+"""What the shop sells."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from seawall.clock import Clock
+from storefront.cursor import AnyRow, AnySelect, Ordering, fetch_page
+from storefront.database import Database
+from storefront.moments import now
+from storefront.problems import NoSuchProduct, SkuTaken
+from storefront.tables import derived, products
+from storefront.types import (
+    Cents,
+    Moment,
+    NewProduct,
+    Page,
+    Product,
+    ProductPatch,
+    ProductSearch,
+    ProductStats,
+)
+
+__all__ = ["Products"]
+
+_NameKey = Annotated[str, Meta(pattern=r"^[^\x00]+$")]
+_ORDERINGS = {
+    "name": Ordering(products.c.name_key, products.c.id, _NameKey),
+    "-name": Ordering(products.c.name_key, products.c.id, _NameKey, descending=True),
+    "price": Ordering(products.c.price, products.c.id, Cents),
+    "-price": Ordering(products.c.price, products.c.id, Cents, descending=True),
+    "newest": Ordering(products.c.created_at, products.c.id, Moment, descending=True),
+    "oldest": Ordering(products.c.created_at, products.c.id, Moment),
+}
+
+
+class Products:
+    """Creates, reads, changes, finds and counts products."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def create(self, new: NewProduct) -> Product:
+        """Add a product to the range.
+
+        Raises:
+            SkuTaken: Another product has this SKU.
+        """
+        values = {name: getattr(new, name) for name in new.__struct_fields__}
+        values |= {"active": True, "created_at": now(self._clock)}
+        values |= derived(new.name, new.description, new.sku)
+        try:
+            async with self._database.write() as connection:
+                row = (await connection.execute(insert(products).values(values).returning(products))).one()
+        except IntegrityError:  # everything else about a product was checked with its type
+            raise SkuTaken(f"There is a product with the SKU {new.sku} already.") from None
+        return _product(row)
+
+    async def get(self, product_id: int) -> Product:
+        """Return the product with that id, also when it is retired.
+
+        Raises:
+            NoSuchProduct: There is none.
+        """
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(products).where(_with_id(product_id)))).one_or_none()
+        if row is None:
+            raise NoSuchProduct(f"There is no product {product_id}.")
+        return _product(row)
+
+    async def change(self, product_id: int, patch: ProductPatch) -> Product:
+        """Change what *patch* names about a product, and return it as it is now.
+
+        Raises:
+            NoSuchProduct: There is none with that id.
+        """
+        change = update(products).where(_with_id(product_id))
+        async with self._database.write() as connection:
+            row = (await connection.execute(change.values(patch.changes()).returning(products))).one_or_none()
+            if row is None:
+                raise NoSuchProduct(f"There is no product {product_id}.")
+            await connection.execute(change.values(derived(row.name, row.description, row.sku)))
+        return _product(row)
+
+    async def retire(self, product_id: int) -> None:
+        """Stop selling a product; orders that name it keep it.
+
+        Raises:
+            NoSuchProduct: There is none with that id.
+        """
+        await self.change(product_id, ProductPatch(active=False))
+
+    async def search(self, search: ProductSearch) -> Page[Product]:
+        """Return a page of the products that *search* finds.
+
+        Raises:
+            InvalidCursor: The cursor was not given out for this search.
+        """
+        async with self._database.read() as connection:
+            rows, following = await fetch_page(connection, _found(search), _ORDERINGS[search.sort], search)
+        return Page([_product(row) for row in rows], following)
+
+    async def stats(self) -> ProductStats:
+        """Count the products."""
+        active = func.count().filter(products.c.active)
+        sold_out = func.count().filter(products.c.active, products.c.stock == 0)
+        statement = select(products.c.category, func.count(), active, sold_out).group_by(products.c.category)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(statement.order_by(products.c.category))).all()
+        return ProductStats(
+            total=sum(row[1] for row in rows),
+            active=sum(row[2] for row in rows),
+            out_of_stock=sum(row[3] for row in rows),
+            by_category={row[0]: row[2] for row in rows if row[2]},
+        )
+
+
+def _with_id(product_id: int) -> ColumnElement[bool]:
+    return products.c.id == product_id
+
+
+def _found(search: ProductSearch) -> AnySelect:
+    statement: AnySelect = select(products).where(products.c.active)
+    for word in (search.q or "").casefold().split():
+        # autoescape: "%" and "_" in what callers look for are letters like any other.
+        statement = statement.where(products.c.search_text.contains(word, autoescape=True))
+    if search.category is not None:
+        statement = statement.where(products.c.category == search.category)
+    if search.min_price is not None:
+        statement = statement.where(products.c.price >= search.min_price)
+    if search.max_price is not None:
+        statement = statement.where(products.c.price <= search.max_price)
+    if search.in_stock is not None:
+        statement = statement.where(products.c.stock > 0 if search.in_stock else products.c.stock == 0)
+    return statement
+
+
+def _product(row: AnyRow) -> Product:
+    return Product(
+        id=row.id,
+        sku=row.sku,
+        name=row.name,
+        description=row.description,
+        category=row.category,
+        price=row.price,
+        currency=row.currency,
+        stock=row.stock,
+        active=row.active,
+        created_at=row.created_at,
+    )

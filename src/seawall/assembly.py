@@ -1,0 +1,287 @@
+"""Assembles a service: from what was declared and configured to compiled plans behind one function."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from seawall.call import Call, Principal
+from seawall.group import Declaration
+from seawall.http.answers import Failures
+from seawall.http.asgi import Exchange, RequestIds
+from seawall.http.binding import bind
+from seawall.http.compose import Composer
+from seawall.http.compression import Compressor
+from seawall.http.cors import CorsPolicy
+from seawall.http.dispatch import Matcher, Table
+from seawall.http.edge import Cors, Hosts, Limits, Proxies
+from seawall.http.forms import FormLimits
+from seawall.http.hosts import TrustedHosts
+from seawall.http.lifespan import lifespan_target
+from seawall.http.mounts import Mount, lifespan_of
+from seawall.http.proxies import TrustedProxies
+from seawall.http.route import Route, Template, parse_template
+from seawall.http.security_headers import security_headers
+from seawall.http.surface import Surface, head_target
+from seawall.http.versions import version_switch
+from seawall.operation import Operation, Policy
+from seawall.plan import CodeCache, Deadline, Deadlines, Fragment, Plan, Writer, compile_plan
+from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
+from seawall.problems import ConfigurationError
+from seawall.resources import CallResources, Resources
+
+if TYPE_CHECKING:
+    from seawall.service import Service
+    from seawall.settings import Settings
+
+__all__ = ["Built", "assemble"]
+
+
+@dataclass(slots=True)
+class Built:
+    """A compiled service.
+
+    Args:
+        routes: Every route with its effective policy.
+        plans: The plan of every route and mount, in the order they were declared.
+        direct: The plans of operations for typed arguments, by name.
+        surface: What requests are answered by.
+        mounts: Mounted applications.
+        deadlines: The tables of running calls.
+        app: The ASGI application.
+    """
+
+    routes: tuple[Route, ...]
+    plans: tuple[Plan, ...]
+    direct: Mapping[str, Plan]
+    surface: Surface
+    mounts: tuple[Mount, ...]
+    deadlines: Deadlines
+    app: Any
+    service: Service
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def provide(self, values: Mapping[Any, Any]) -> None:
+        """Put started resources where the plans find them."""
+        for plan in (*self.plans, *self.direct.values()):
+            for name, kind in plan.resources:
+                if kind in values:
+                    plan.namespace[name] = values[kind]
+
+    def close(self) -> None:
+        """Take back timers."""
+        self.deadlines.close()
+
+    def lifespan(self, mount: Mount) -> AbstractAsyncContextManager[None]:
+        """Return the context in which a mounted application's own lifespan runs."""
+        return lifespan_of(mount, self.state)
+
+    def openapi(self, version: str | None = None) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        from seawall.http.openapi import document  # noqa: PLC0415 - needed for documents only
+
+        return document(self.service, self.routes, version)
+
+    def replace_by(self, other: Built) -> None:
+        """Answer from now on as *other* does; running calls end as they began."""
+        self.routes, self.plans, self.direct, self.mounts = other.routes, other.plans, other.direct, other.mounts
+        self.deadlines = other.deadlines
+        surface, fresh = self.surface, other.surface
+        surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
+        surface.cors, surface.max_path = fresh.cors, fresh.max_path
+
+
+def assemble(service: Service) -> Built:
+    """Compile *service*.
+
+    Raises:
+        ConfigurationError: Something declared or configured cannot work.
+    """
+    settings = service.settings
+    service.resources.order()
+    base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
+    routes = _routes(service, base, settings.operations)
+    composer = _composer(service, settings)
+    mounts = tuple(
+        Mount(item.prefix, item.app, _merge(base, (service.policy_options, item.options), item.name), item.name)
+        for item in sorted(service.mounts, key=lambda item: len(item.prefix), reverse=True)
+    )
+    plans = tuple(composer.route(route) for route in routes)
+    mounted = tuple((mount, composer.mount(mount)) for mount in mounts)
+    fallback = composer.fallback(base)
+    surface = Surface(
+        _matchers(service, plans, fallback, composer.codes),
+        mounted,
+        fallback.run,
+        _cors(settings),
+        settings.http.max_path_bytes,
+        composer.exchange.request_ids,
+        lifespan_target(service),
+    )
+    direct = {plan.name: plan for plan in _direct(service, base, composer, routes)}
+    app: Any = surface.app()
+    for wrap in service.middlewares:
+        app = wrap(app)
+    all_plans = (*plans, *(plan for _, plan in mounted))
+    return Built(routes, all_plans, direct, surface, mounts, composer.deadlines, app, service)
+
+
+def _merge(base: Policy, chain: Sequence[Mapping[str, Any]], where: str) -> Policy:
+    for options in chain:
+        base = base.merge(options, where)
+    return base
+
+
+def _routes(service: Service, base: Policy, overrides: Mapping[str, Mapping[str, Any]]) -> tuple[Route, ...]:
+    _refuse_unknown(service, overrides)
+    return tuple(_route(service, item, base, overrides) for item in service.declarations)
+
+
+def _route(service: Service, item: Declaration, base: Policy, overrides: Mapping[str, Mapping[str, Any]]) -> Route:
+    operation, template = item.operation, item.template
+    policy = _merge(base, item.chain, operation.where)
+    override = overrides.get(operation.name)
+    if override:
+        policy = policy.merge(override, f"settings [operations.{operation.name}]")
+    if operation.version is not None:
+        if service.versions is None:
+            raise ConfigurationError(
+                f"{operation.where}: it belongs to version {operation.version!r}, but the service has no versions; "
+                "give it some, as in Service(…, versions=Versions(by='path'))."
+            )
+        if service.versions.by == "path":
+            template = _versioned(template, f"{service.versions.prefix}{operation.version}", operation.where)
+    return Route(
+        method=item.method,
+        template=template,
+        operation=operation,
+        policy=policy,
+        bounds=bind(operation, item.method, template.names, service.resources.types),
+        status=item.status,
+        tags=item.tags,
+        documented=item.documented,
+        problems=item.problems,
+        version=operation.version,
+    )
+
+
+def _versioned(template: Template, prefix: str, where: str) -> Template:
+    return parse_template(prefix + ("" if template.text == "/" else template.text), where)
+
+
+def _refuse_unknown(service: Service, overrides: Mapping[str, Any]) -> None:
+    names = {item.operation.name for item in service.declarations} | {item.name for item, _ in service.unrouted}
+    for name in overrides:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(names)) or 'none'}."
+            raise ConfigurationError(f"settings [operations.{name}]: there is no operation {name!r}; {hint}")
+
+
+def _composer(service: Service, settings: Settings) -> Composer:
+    http = settings.http
+    secure = security_headers(hsts_seconds=http.hsts_seconds or None)
+    base = secure.api_https if http.hsts_seconds else secure.api
+    traceback, page = None, None
+    if settings.service.environment == "development":
+        from seawall.devpages import traceback_lines, traceback_page  # noqa: PLC0415 - never in production
+
+        traceback, page = traceback_lines, traceback_page
+    edge: list[Fragment] = [
+        Limits(http.max_path_bytes, http.max_query_bytes, http.max_header_count, http.max_header_bytes)
+    ]
+    if http.trusted_hosts:
+        edge.append(Hosts(TrustedHosts(http.trusted_hosts)))
+    if http.trusted_proxies:
+        edge.append(Proxies(TrustedProxies([str(network) for network in http.trusted_proxies])))
+    cors = _cors(settings)
+    if cors is not None:
+        edge.append(Cors(cors))
+    return Composer(
+        exchange=Exchange(
+            RequestIds(service.random),
+            http.body_timeout,
+            Compressor(http.compress_min_bytes) if http.compress else None,
+            base if http.security_headers else (),
+        ),
+        edge=edge,
+        failures=Failures(service.translations, traceback, page),
+        resources=service.resources,
+        deadlines=Deadlines(service.clock),
+        clock=service.clock,
+        codes=CodeCache(),
+        forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),
+        max_query_fields=http.max_query_fields,
+        versions=service.versions,
+    )
+
+
+def _cors(settings: Settings) -> CorsPolicy | None:
+    http = settings.http
+    if not http.cors_origins:
+        return None
+    return CorsPolicy(
+        tuple(http.cors_origins),
+        tuple(http.cors_methods),
+        tuple(http.cors_headers),
+        tuple(http.cors_expose),
+        http.cors_credentials,
+        int(http.cors_max_age),
+    )
+
+
+def _matchers(service: Service, plans: Sequence[Plan], fallback: Plan, codes: CodeCache) -> dict[str, Matcher]:
+    tables: dict[str, Table] = {}
+    switched: dict[tuple[str, Template], dict[str, Any]] = {}
+    for plan in plans:
+        route: Route = plan.route
+        if route.version is not None and service.versions is not None and service.versions.by != "path":
+            switched.setdefault((route.method, route.template), {})[route.version] = plan.run
+        else:
+            tables.setdefault(route.method, Table()).add(route.template, plan.run)
+    for (method, template), targets in switched.items():
+        assert service.versions is not None  # noqa: S101 - filled above only if there are versions
+        tables.setdefault(method, Table()).add(template, version_switch(service.versions, targets, fallback.run))
+    if "GET" in tables:
+        heads = tables.setdefault("HEAD", Table())
+        for path, target in tables["GET"].static.items():
+            heads.static.setdefault(path, head_target(target))
+        for template, target in tables["GET"].dynamic.items():
+            heads.dynamic.setdefault(template, head_target(target))
+    return {method: table.compile(codes, method) for method, table in tables.items()}
+
+
+def _direct(service: Service, base: Policy, composer: Composer, routes: Sequence[Route]) -> list[Plan]:
+    offered: list[tuple[Operation, Policy]] = [(route.operation, route.policy) for route in routes]
+    for operation, options in service.unrouted:
+        policy = _merge(base, (service.policy_options, options), operation.where)
+        offered.append((operation, policy))
+    return [_direct_plan(operation, policy, composer, service.resources) for operation, policy in offered]
+
+
+def _direct_plan(operation: Operation, policy: Policy, composer: Composer, resources: Resources) -> Plan:
+    taken = {
+        parameter.name: parameter.type
+        for parameter in operation.parameters
+        if parameter.type in resources.types or parameter.type in (Call, Principal)
+    }
+    held = CallResources(resources, taken.values())
+
+    def references(writer: Writer) -> dict[str, str]:
+        return {name: held.reference(writer, kind) for name, kind in taken.items()}
+
+    fragments: list[Fragment] = [
+        DirectReceive(operation.name, composer.exchange.request_ids),
+        *policy.guards,
+        DirectCall(operation, references),
+    ]
+    if held:
+        fragments.append(held)
+    if policy.timeout is not None:
+        fragments.append(Deadline(composer.deadlines.table(policy.timeout), composer.clock))
+    return compile_plan(
+        operation, policy, carrier="direct", signature=SIGNATURE, fragments=fragments, codes=composer.codes
+    )

@@ -1,0 +1,123 @@
+"""The context of one execution: who calls, which call it is, and until when it may last.
+
+One ContextVar holds the `Call`; every layer below reads it with `current_call`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from typing import Any
+
+import msgspec
+
+__all__ = ["Call", "Principal", "TraceContext", "current", "current_call", "enter", "leave"]
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who calls: the subject an authentication guard has verified.
+
+    Args:
+        subject: The caller's stable identifier.
+        roles: Roles granted to the caller.
+        scopes: Scopes granted to the credential that was used.
+        claims: Whatever else the credential says.
+    """
+
+    subject: str
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = {}
+
+
+class TraceContext(msgspec.Struct, frozen=True):
+    """The caller's place in a distributed trace (W3C Trace Context, version 00)."""
+
+    trace_id: str
+    parent_id: str
+    sampled: bool
+
+
+class Call(msgspec.Struct, eq=False, weakref=True):
+    """One execution of one operation.
+
+    Args:
+        request_id: Identifies this call in answers and logs.
+        operation: The operation's name; empty while no operation has been found.
+        metadata: Header fields (names in lower case) or the transport's equivalent.
+        peer: The transport's address of the other side, ``(host, port)``.
+        deadline: When the call must be over, on `Clock.monotonic`; None means never.
+        principal: Who calls, once a guard has established it.
+        expired: Whether the deadline has passed and the call was cancelled for it.
+        fields: Header fields to be added to the answer.
+    """
+
+    request_id: str
+    operation: str
+    metadata: Mapping[bytes, bytes] = {}
+    peer: tuple[str, int] | None = None
+    deadline: float | None = None
+    principal: Principal | None = None
+    expired: bool = False
+    fields: list[tuple[bytes, bytes]] | None = None
+
+    @property
+    def client(self) -> str | None:
+        """The caller's address, as far as trusted proxies tell it; None on a Unix socket."""
+        return self.peer[0] if self.peer else None
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The caller's trace, or None when it sent none or a malformed one."""
+        match = _TRACEPARENT.fullmatch(self.header("traceparent") or "")
+        if match is None or not int(match[1], 16) or not int(match[2], 16):
+            return None
+        return TraceContext(match[1], match[2], bool(int(match[3], 16) & 1))
+
+    def header(self, name: str) -> str | None:
+        """Return the header field *name* (in any case), or None when it was not sent."""
+        value = self.metadata.get(name.lower().encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+    def add_header(self, name: str, value: str) -> None:
+        """Add a header field to the answer.
+
+        Raises:
+            ValueError: The name is no token or the value holds a control character (RFC 9110 §5).
+        """
+        if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
+            raise ValueError(f"header field {name!r}: {value!r} cannot be sent (RFC 9110 section 5.5)")
+        if self.fields is None:
+            self.fields = []
+        self.fields.append((name.lower().encode("ascii"), value.encode("latin-1")))
+
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FORBIDDEN = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+
+current: ContextVar[Call] = ContextVar("seawall_call")
+
+
+def current_call() -> Call:
+    """Return the call being executed.
+
+    Raises:
+        LookupError: There is none: the code runs outside an operation.
+    """
+    try:
+        return current.get()
+    except LookupError:
+        raise LookupError("there is no current call: this code runs outside an operation") from None
+
+
+def enter(call: Call) -> Token[Call]:
+    """Make *call* the current one; give the token back to `leave`."""
+    return current.set(call)
+
+
+def leave(token: Token[Call]) -> None:
+    """Make the call before the one of *token* the current one again."""
+    current.reset(token)

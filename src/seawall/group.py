@@ -1,0 +1,202 @@
+"""Groups: operations that share a path, tags, a version and policy options."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, Unpack
+
+from seawall.http.route import Template, parse_template
+from seawall.operation import Operation, Policy, PolicyOptions, describe
+from seawall.problems import DeclarationError, Problem
+
+__all__ = ["Declaration", "Group", "RouteOptions"]
+
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+
+
+class RouteOptions(PolicyOptions, total=False):
+    """What can be said of a route: the options of its policy, and how it appears."""
+
+    name: str
+    """The operation's name; the function's by default."""
+
+    status: int
+    """The status of a success: 200 by default, 204 for an operation that returns None."""
+
+    tags: Iterable[str]
+    """Tags in the API document, besides those of the groups."""
+
+    version: str
+    """The version the operation belongs to."""
+
+    documented: bool
+    """Whether the operation appears in the API document; True by default."""
+
+    problems: Iterable[type[Problem]]
+    """Problems the operation itself may raise, for the API document."""
+
+
+ROUTE_ONLY = frozenset(RouteOptions.__annotations__) - frozenset(PolicyOptions.__annotations__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """One route as it was declared.
+
+    Args:
+        method: The HTTP method.
+        template: The path, prefixes of groups included.
+        operation: The operation.
+        chain: The policy options of every level, the outermost first.
+        status: The status of a success.
+        tags: Tags of every level.
+        documented: Whether it appears in the API document.
+        problems: Problems the operation may raise.
+    """
+
+    method: str
+    template: Template
+    operation: Operation
+    chain: tuple[Mapping[str, Any], ...]
+    status: int
+    tags: tuple[str, ...]
+    documented: bool
+    problems: tuple[type[Problem], ...]
+
+
+class Group:
+    """Operations that share a path, tags, a version and policy options; made by `Service.group`."""
+
+    def __init__(
+        self,
+        parent: Group | None,
+        prefix: str,
+        tags: tuple[str, ...],
+        version: str | None,
+        options: Mapping[str, Any],
+        where: str,
+    ) -> None:
+        self._parent = parent
+        self._prefix = prefix
+        self._tags = tags
+        self._api_version = version
+        self._options = options
+        self.policy_options = options
+        self.policy: Policy = (parent.policy if parent else Policy()).merge(options, where)
+        self.declarations: list[Declaration] = parent.declarations if parent else []
+        self._built: Any = None
+
+    def group(
+        self, prefix: str = "", *, tags: Iterable[str] = (), version: str | None = None, **options: Unpack[PolicyOptions]
+    ) -> Group:
+        """Return a group within this one.
+
+        Args:
+            prefix: What its paths begin with, after this group's own; may have parameters.
+            tags: Tags of its operations, besides this group's.
+            version: The version its operations belong to; this group's by default.
+            options: Policy options, laid over this group's.
+
+        Raises:
+            DeclarationError: An option is unknown or its value impossible.
+        """
+        if prefix and not prefix.startswith("/"):
+            raise DeclarationError(f"group {prefix!r}: the prefix must begin with '/'.")
+        return Group(
+            self,
+            self._prefix + prefix.rstrip("/"),
+            (*self._tags, *tags),
+            version or self._api_version,
+            dict(options),
+            f"group {prefix!r}",
+        )
+
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Offer an operation under GET; HEAD and OPTIONS come with it. See `RouteOptions` and `PolicyOptions`."""
+        return self.route("GET", path, **options)
+
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Offer an operation under POST. See `RouteOptions` and `PolicyOptions`."""
+        return self.route("POST", path, **options)
+
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Offer an operation under PUT. See `RouteOptions` and `PolicyOptions`."""
+        return self.route("PUT", path, **options)
+
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Offer an operation under PATCH. See `RouteOptions` and `PolicyOptions`."""
+        return self.route("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Offer an operation under DELETE. See `RouteOptions` and `PolicyOptions`."""
+        return self.route("DELETE", path, **options)
+
+    def route(self, method: str, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Offer an operation under any *method* and *path*.
+
+        Raises:
+            DeclarationError: The function, the path or an option is impossible, or the route is taken.
+        """
+
+        def register(function: F) -> F:
+            self._declare(method, path, function, dict(options))
+            return function
+
+        return register
+
+    def _declare(self, method: str, path: str, function: Callable[..., Awaitable[Any]], options: dict[str, Any]) -> None:
+        extras = {name: options.pop(name) for name in ROUTE_ONLY & options.keys()}
+        operation = describe(
+            function, name=extras.get("name"), version=extras.get("version") or self._api_version
+        )
+        self.policy.merge(options, operation.where)
+        nothing = operation.returns is type(None)
+        declaration = Declaration(
+            method=method,
+            template=parse_template(self._prefix + ("" if self._prefix and path == "/" else path), operation.where),
+            operation=operation,
+            chain=(*self._chain(), options),
+            status=_status(extras.get("status", 204 if nothing else 200), operation, nothing=nothing),
+            tags=(*self._tags, *extras.get("tags", ())),
+            documented=extras.get("documented", True),
+            problems=tuple(extras.get("problems", ())),
+        )
+        self._refuse_twins(declaration)
+        self.declarations.append(declaration)
+        self._forget()
+
+    def _chain(self) -> tuple[Mapping[str, Any], ...]:
+        return (*(self._parent._chain() if self._parent else ()), self._options)  # noqa: SLF001 - a group's own parent
+
+    def _forget(self) -> None:
+        """Drop what was compiled: there is more to compile now."""
+        self._built = None
+        if self._parent is not None:
+            self._parent._forget()  # noqa: SLF001 - a group's own parent
+
+    def _refuse_twins(self, new: Declaration) -> None:
+        for old in self.declarations:
+            same_place = old.method == new.method and old.template.segments == new.template.segments
+            if same_place and old.operation.version == new.operation.version:
+                raise DeclarationError(
+                    f"{new.operation.where}: {new.method} {new.template.text} is taken by {old.operation.where}; give "
+                    "one another path, method or version."
+                )
+            if old.operation.name == new.operation.name and old.operation.version == new.operation.version:
+                raise DeclarationError(
+                    f"{new.operation.where}: there is another {old.operation.where}; configuration and documents "
+                    "tell operations apart by their names, so give one of them name='…'."
+                )
+
+
+def _status(status: int, operation: Operation, *, nothing: bool) -> int:
+    if not isinstance(status, int) or not 200 <= status <= 399:
+        raise DeclarationError(
+            f"{operation.where}: status={status!r} is no success; a number from 200 to 399 (others are problems to raise)."
+        )
+    if nothing and status not in (200, 201, 202, 204, 205):
+        raise DeclarationError(f"{operation.where}: status={status} for an operation that returns None; use 204.")
+    if not nothing and status in (204, 205, 304):
+        raise DeclarationError(f"{operation.where}: status={status} has no body, but it returns a value; return None.")
+    return status

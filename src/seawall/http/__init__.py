@@ -1,0 +1,1 @@
+"""The HTTP transport: everything between an ASGI server and a plan."""

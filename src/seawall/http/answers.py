@@ -1,0 +1,107 @@
+"""Problems and errors become answers, on every path out of a plan."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from seawall.call import Call
+from seawall.http.asgi import Disconnected
+from seawall.plan import Place, Writer
+from seawall.problems import InternalError, Problem
+
+__all__ = ["PROBLEM_JSON", "Answer", "Failures", "problem_in"]
+
+PROBLEM_JSON = b"application/problem+json"
+CLIENT_GONE = 499
+"""Never sent: marks a call whose client went away before it could be answered (nginx's number for it)."""
+
+logger = logging.getLogger("seawall")
+Translate = Callable[[Any], Problem]
+
+
+class Failures:
+    """Turns what an operation raises into an answer.
+
+    Args:
+        translations: Problems for exceptions that are none, by their class; the most derived class counts.
+        traceback: Adds to the answer of an unexpected error what a developer wants to see; None in production.
+    """
+
+    def __init__(
+        self,
+        translations: Mapping[type[Exception], Translate] | None = None,
+        traceback: Callable[[BaseException], list[str]] | None = None,
+        page: Callable[[BaseException, str], bytes] | None = None,
+    ) -> None:
+        self._translations = dict(translations or {})
+        self._traceback = traceback
+        self._page = page
+        self._encode = msgspec.json.Encoder(enc_hook=str).encode
+
+    def __call__(self, error: Exception, call: Call, path: str) -> tuple[int, bytes, bytes]:
+        """Return status, content type and body for *error*; header fields go to *call*."""
+        if isinstance(error, Disconnected):
+            return CLIENT_GONE, b"", b""
+        problem = self._problem(error)
+        if problem is None:
+            logger.error(
+                "unhandled error in %s", call.operation or "the service",
+                exc_info=error, extra={"request_id": call.request_id, "operation": call.operation, "path": path},
+            )
+            if self._page is not None and b"text/html" in call.metadata.get(b"accept", b""):
+                return 500, b"text/html; charset=utf-8", self._page(error, path)
+            problem = InternalError("Something went wrong on our side; the log has it under this request's id.")
+            if self._traceback is not None:
+                problem.extensions["traceback"] = self._traceback(error)
+        for name, value in problem.headers.items():
+            call.add_header(name, value)
+        return problem.status, PROBLEM_JSON, self._encode(problem.document(path, call.request_id))
+
+    def _problem(self, error: Exception) -> Problem | None:
+        found = problem_in(error)
+        if found is not None:
+            return found
+        for kind in type(error).__mro__:
+            translate = self._translations.get(kind)
+            if translate is not None:
+                return translate(error)
+        return None
+
+
+def problem_in(error: BaseException) -> Problem | None:
+    """Return *error* if it is a problem, or the first problem of a group that holds nothing else.
+
+    Work done side by side in a task group ends in an exception group; when all its parts are answers
+    to the caller, the first one is the answer.
+    """
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        parts = [problem_in(part) for part in error.exceptions if not isinstance(part, asyncio.CancelledError)]
+        if parts and all(parts):
+            return parts[0]
+    return None
+
+
+class Answer:
+    """The fragment that turns whatever is raised further in into an answer."""
+
+    name = "answer"
+    place = Place.ANSWER
+    note = "problems (RFC 9457)"
+
+    def __init__(self, failures: Failures) -> None:
+        self._failures = failures
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the ``try`` around everything further in."""
+        failure = writer.bind("failure", self._failures)
+        with writer.block("try:"):
+            inner()
+        with writer.block("except Exception as error:"):
+            writer.line(f'status, content_type, body = {failure}(error, call, scope["path"])')

@@ -1,0 +1,120 @@
+"""Finds the plan for a method and a path, at a cost that does not grow with the number of routes.
+
+Paths without parameters are found in one dictionary per method. The others are sorted by shape: how many
+segments, and which of them are literal. All routes of one shape share one dictionary keyed by their literal
+segments, and one generated function per number of segments tries the shapes, the most literal first. A thousand
+routes seldom have more than a dozen shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from seawall.http.route import Template
+from seawall.plan import CodeCache, Writer
+
+__all__ = ["Matcher", "Table", "split_raw"]
+
+Find = Callable[[list[str]], Any]
+
+
+@dataclass(slots=True)
+class Table:
+    """The routes of one method while they are collected.
+
+    Args:
+        static: Target by path, for paths without parameters.
+        dynamic: Target by template, for the others.
+    """
+
+    static: dict[str, Any] = field(default_factory=dict)
+    dynamic: dict[Template, Any] = field(default_factory=dict)
+
+    def add(self, template: Template, target: Any) -> None:
+        """Add a target; the caller has made sure that the template is not there yet."""
+        if template.names:
+            self.dynamic[template] = target
+        else:
+            self.static[template.text] = target
+
+    def compile(self, codes: CodeCache, label: str) -> Matcher:
+        """Return what finds targets."""
+        by_length: dict[int, dict[tuple[bool, ...], dict[Any, Any]]] = {}
+        tails: dict[int, dict[tuple[bool, ...], dict[Any, Any]]] = {}
+        for template, target in self.dynamic.items():
+            shape = tuple(segment is not None for segment in template.segments)
+            group = (tails if template.tail else by_length).setdefault(len(shape) + 1, {})
+            group.setdefault(shape, {})[_key(template.segments)] = target
+        return Matcher(
+            dict(self.static),
+            {length: _compile(shapes, codes, f"{label}/{length}") for length, shapes in by_length.items()},
+            tuple(
+                (length, _compile(shapes, codes, f"{label}/{length}+"))
+                for length, shapes in sorted(tails.items(), reverse=True)
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """Finds the target of a path.
+
+    Args:
+        static: Target by path.
+        by_length: Finder by the number of parts that the path splits into at its slashes.
+        tails: Finders for templates whose last parameter takes the rest, the longest first.
+    """
+
+    static: Mapping[str, Any]
+    by_length: Mapping[int, Find]
+    tails: tuple[tuple[int, Find], ...]
+
+    def find(self, parts: list[str]) -> Any:
+        """Return the target for *parts*, or None; a tail is joined into the last part in place."""
+        find = self.by_length.get(len(parts))
+        if find is not None:
+            target = find(parts)
+            if target is not None:
+                return target
+        for length, find_tail in self.tails:
+            if len(parts) >= length and parts[length - 1 :] != [""]:
+                target = find_tail(parts)
+                if target is not None:
+                    parts[length - 1 :] = ["/".join(parts[length - 1 :])]
+                    return target
+        return None
+
+
+def _key(segments: tuple[str | None, ...]) -> Any:
+    literals = tuple(segment for segment in segments if segment is not None)
+    return literals[0] if len(literals) == 1 else literals
+
+
+def _compile(shapes: Mapping[tuple[bool, ...], dict[Any, Any]], codes: CodeCache, label: str) -> Find:
+    writer = Writer()
+    with writer.block("def find(parts):"):
+        for shape in sorted(shapes, reverse=True):
+            table = writer.bind("table", shapes[shape])
+            literals = [f"parts[{index}]" for index, literal in enumerate(shape, 1) if literal]
+            key = literals[0] if len(literals) == 1 else f"({', '.join(literals)})"
+            writer.line(f"target = {table}.get({key})")
+            with writer.block("if target is not None:"):
+                # An empty segment is no value for a parameter: /orders/ is not an order.
+                parameters = [f"parts[{index}]" for index, literal in enumerate(shape, 1) if not literal]
+                with writer.block(f"if {' and '.join(parameters)}:"):
+                    writer.line("return target")
+        writer.line("return None")
+    function: Find = codes.function(writer.source, "find", label, writer.namespace)
+    return function
+
+
+def split_raw(raw_path: bytes) -> list[str]:
+    """Split a percent-encoded path at its slashes and decode each part, so that ``%2F`` stays in its part.
+
+    Raises:
+        ValueError: A part is not UTF-8.
+    """
+    return [unquote(part, errors="strict") for part in raw_path.decode("ascii", "surrogateescape").split("/")]

@@ -1,0 +1,127 @@
+"""The fragments at the outer edge: limits of the request itself, trusted hosts, proxies, cross-origin rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seawall.call import Call
+from seawall.http.cors import CorsPolicy
+from seawall.http.hosts import TrustedHosts
+from seawall.http.proxies import TrustedProxies
+from seawall.plan import Place, Writer
+from seawall.problems import HeadersTooLarge, Misdirected, UriTooLong
+
+__all__ = ["Cors", "Hosts", "Limits", "Proxies"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Refuses requests whose path, query or header fields are larger than the service accepts.
+
+    Args:
+        path: Bytes of path.
+        query: Bytes of query.
+        fields: Number of header fields.
+        field_bytes: Bytes of all header fields' values and names together.
+    """
+
+    path: int
+    query: int
+    fields: int
+    field_bytes: int
+    name: str = "limits"
+    place: Place = Place.ARRIVE
+
+    @property
+    def note(self) -> str:
+        """The limits, for people."""
+        return f"path {self.path} B, query {self.query} B, {self.fields} header fields, {self.field_bytes} B"
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write one comparison for what is usual, and the exact look for what is not."""
+        path = writer.bind("max_path", self.path)
+        query = writer.bind("max_query", self.query)
+        count = writer.bind("max_fields", self.fields)
+        refuse = writer.bind("refuse_size", self.refuse)
+        size = writer.bind("max_field_bytes", self.field_bytes)
+        writer.line(
+            f'if len(scope["path"]) > {path} or len(scope["query_string"]) > {query} '
+            f"or len(fields) > {count} or sum(map(len, headers.values())) > {size}:"
+        )
+        writer.line(f"    {refuse}(scope, fields)")
+        inner()
+
+    def refuse(self, scope: Mapping[str, Any], fields: list[tuple[bytes, bytes]]) -> None:
+        """Say which limit was passed."""
+        if len(scope["path"]) > self.path:
+            raise UriTooLong(f"The path may have {self.path} bytes at the most.")
+        if len(scope["query_string"]) > self.query:
+            raise UriTooLong(f"The query may have {self.query} bytes at the most.")
+        if len(fields) > self.fields:
+            raise HeadersTooLarge(f"A request may have {self.fields} header fields at the most.")
+        raise HeadersTooLarge(f"The header fields may have {self.field_bytes} bytes together at the most.")
+
+
+class Hosts:
+    """Refuses requests for hosts the service does not answer for."""
+
+    name = "hosts"
+    place = Place.ARRIVE
+
+    def __init__(self, hosts: TrustedHosts) -> None:
+        self._hosts = hosts
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the look-up of the Host field."""
+        allows = writer.bind("allows_host", self._hosts.allows)
+        misdirected = writer.bind("misdirected", misdirected_host)
+        with writer.block(f'if not {allows}(headers.get(b"host")):'):
+            writer.line(f"raise {misdirected}()")
+        inner()
+
+
+def misdirected_host() -> Misdirected:
+    """Return the problem for a host the service does not answer for."""
+    return Misdirected("This service does not answer for the host the request names.")
+
+
+class Proxies:
+    """Believes what trusted proxies say of the client's address and scheme."""
+
+    name = "proxies"
+    place = Place.ARRIVE
+
+    def __init__(self, proxies: TrustedProxies) -> None:
+        self._proxies = proxies
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the call that replaces address and scheme."""
+        believe = writer.bind("believe_proxies", self.believe)
+        writer.line(f"{believe}(scope, call)")
+        inner()
+
+    def believe(self, scope: dict[str, Any], call: Call) -> None:
+        """Put the client's own address and scheme in the place of the proxy's."""
+        peer = scope.get("client")
+        address, scheme, _ = self._proxies.client(peer[0] if peer else None, scope["scheme"], scope["headers"])
+        if address is not None and (not peer or address != peer[0]):
+            call.peer = scope["client"] = (address, 0)  # a proxy does not say from which port
+        scope["scheme"] = scheme
+
+
+class Cors:
+    """Tells browsers which other origins may read the answers."""
+
+    name = "cors"
+    place = Place.ARRIVE
+
+    def __init__(self, policy: CorsPolicy) -> None:
+        self._policy = policy
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the look-up of the fields for the request's origin."""
+        fields = writer.bind("cors_fields", self._policy.headers_for)
+        writer.line(f'call.fields = list({fields}(headers.get(b"origin")))')
+        inner()

@@ -1,0 +1,164 @@
+"""The fragments at the inner end of a plan: the call of the operation, and its result becoming bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from seawall.call import Call
+from seawall.http.arguments import Arguments
+from seawall.http.binding import is_model
+from seawall.http.bodies import enc_hook
+from seawall.http.negotiation import Negotiator
+from seawall.http.reply import Reply, is_reply
+from seawall.http.route import Route
+from seawall.operation import bare, union_members
+from seawall.plan import Place, Writer
+from seawall.problems import NotAcceptable
+
+__all__ = ["Encode", "Invoke", "returns_response"]
+
+JSON = "application/json"
+MSGPACK = "application/msgpack"
+MEDIA_TYPES = (JSON, MSGPACK)
+_MAX_REMEMBERED = 256
+_MAX_REMEMBERED_BYTES = 512
+
+
+class Invoke:
+    """The call of the operation itself."""
+
+    name = "operation"
+    place = Place.OPERATION
+
+    def __init__(self, route: Route, arguments: Arguments) -> None:
+        self._route = route
+        self._arguments = arguments
+
+    @property
+    def note(self) -> str:
+        """Where it is defined."""
+        return f"{self._route.operation.function.__module__}.{getattr(self._route.operation.function, '__qualname__', '')}"
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the call."""
+        function = writer.bind("operation", self._route.operation.function)
+        writer.line(f"result = await {function}({self._arguments.call(self._route)})")
+
+
+class Encode:
+    """Chooses the representation before the operation runs, and encodes its result after."""
+
+    name = "encode"
+    place = Place.ENCODE
+    note = "JSON or MessagePack by Accept"
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._returns = route.operation.returns
+
+    @property
+    def empty(self) -> bool:
+        """Whether a success may have no body."""
+        return self._returns is type(None) or is_reply(self._returns)
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the negotiation, what is further in, and the encoding."""
+        status = writer.bind("success", self._route.status)
+        if self._returns is type(None):
+            inner()
+            writer.lines(f"status = {status}", "content_type = None", 'body = b""')
+            return
+        if self._returns is not Any and _is_response(self._returns):
+            inner()
+            writer.lines("response = result", f"status = {status}", "body = None")
+            return
+        representations = Representations(self._returns)
+        chosen = writer.bind("representations", representations.chosen)
+        choose = writer.bind("choose_representation", representations.choose)
+        writer.line('accept = headers.get(b"accept")')
+        writer.line(f"encode, content_type = {chosen}.get(accept) or {choose}(accept)")
+        inner()
+        writer.line(f"status = {status}")
+        if returns_response(self._returns):
+            response = writer.bind("Response", Response)
+            with writer.block(f"if isinstance(result, {response}):"):
+                writer.lines("response = result", "body = None")
+            with writer.block("else:"):
+                self._emit_value(writer)
+            return
+        self._emit_value(writer)
+
+    def _emit_value(self, writer: Writer) -> None:
+        if not is_reply(self._returns):
+            writer.line("body = encode(result)")
+            return
+        reply = writer.bind("Reply", Reply)
+        unpack = writer.bind("unpack_reply", unpack_reply)
+        with writer.block(f"if isinstance(result, {reply}):"):
+            writer.line(f"status = {unpack}(result, call, status)")
+            writer.line("result = result.value")
+        with writer.block('if result is None or status in (204, 205, 304):'):
+            writer.lines("content_type = None", 'body = b""')
+        with writer.block("else:"):
+            writer.line("body = encode(result)")
+
+
+class Representations:
+    """Which encoder and media type answer an ``Accept`` field."""
+
+    def __init__(self, returns: Any) -> None:
+        json = _json_encoder(returns)
+        msgpack = msgspec.msgpack.Encoder(enc_hook=enc_hook).encode
+        self._encoders = {JSON: (json, JSON.encode()), MSGPACK: (msgpack, MSGPACK.encode())}
+        self._negotiate = Negotiator(MEDIA_TYPES)
+        self.chosen: dict[bytes | None, tuple[Callable[[Any], bytes], bytes]] = {
+            None: self._encoders[JSON],
+            b"*/*": self._encoders[JSON],
+            JSON.encode(): self._encoders[JSON],
+            MSGPACK.encode(): self._encoders[MSGPACK],
+        }
+
+    def choose(self, accept: bytes | None) -> tuple[Callable[[Any], bytes], bytes]:
+        """Return the encoder and media type for a field that is not in `chosen` yet.
+
+        Raises:
+            NotAcceptable: Neither JSON nor MessagePack will do.
+        """
+        offer = self._negotiate(accept)
+        if offer is None:
+            raise NotAcceptable(f"This operation answers with {' or '.join(MEDIA_TYPES)}.", available=MEDIA_TYPES)
+        if accept is not None and len(accept) <= _MAX_REMEMBERED_BYTES and len(self.chosen) < _MAX_REMEMBERED:
+            self.chosen[accept] = self._encoders[offer]
+        return self._encoders[offer]
+
+
+def _json_encoder(returns: Any) -> Callable[[Any], bytes]:
+    if is_model(returns):
+        serialize: Callable[[Any], bytes] = returns.__pydantic_serializer__.to_json
+        return serialize
+    return msgspec.json.Encoder(enc_hook=enc_hook).encode
+
+
+def unpack_reply(reply: Reply[Any], call: Call, status: int) -> int:
+    """Move what *reply* says beside its value to *call*, and return the status."""
+    if reply.location is not None:
+        call.add_header("location", reply.location)
+    for name, value in reply.headers.items():
+        call.add_header(name, value)
+    for cookie in reply.cookies:
+        call.add_header("set-cookie", cookie.decode("latin-1"))
+    return status if reply.status is None else reply.status
+
+
+def returns_response(hint: Any) -> bool:
+    """Return whether an operation may answer with a Starlette response."""
+    return any(_is_response(member) for member in union_members(hint))
+
+
+def _is_response(hint: Any) -> bool:
+    hint = bare(hint)
+    return isinstance(hint, type) and issubclass(hint, Response)

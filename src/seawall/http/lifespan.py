@@ -1,0 +1,44 @@
+"""The ASGI lifespan of a service: resources and mounts start before the first call and stop after the last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+__all__ = ["Runs", "lifespan_target"]
+
+logger = logging.getLogger("seawall")
+
+
+class Runs(Protocol):
+    """What can be started for the time of a block."""
+
+    def running(self) -> AbstractAsyncContextManager[Any]:
+        """Start for the time of the block."""
+
+
+def lifespan_target(service: Runs) -> Callable[[Any, Any, Any, Any], Awaitable[None]]:
+    """Return what answers the lifespan protocol by starting *service*."""
+
+    def target(_scope: Any, receive: Any, send: Any, _parts: Any) -> Awaitable[None]:
+        return _lifespan(service, receive, send)
+
+    return target
+
+
+async def _lifespan(service: Runs, receive: Any, send: Any) -> None:
+    await receive()
+    started = False
+    try:
+        async with service.running():
+            started = True
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+    except Exception as error:
+        kind = "shutdown" if started else "startup"
+        logger.exception("%s failed", kind)
+        await send({"type": f"lifespan.{kind}.failed", "message": str(error)})
+        return
+    await send({"type": "lifespan.shutdown.complete"})

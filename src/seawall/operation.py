@@ -1,0 +1,299 @@
+"""Operation and Policy: what a service offers, and what stands guard in front of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import types
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
+
+from seawall.problems import DeclarationError
+from seawall.units import seconds, size
+
+if TYPE_CHECKING:
+    from seawall.plan.guards import Guard
+
+__all__ = ["Operation", "Parameter", "Policy", "PolicyOptions", "describe"]
+
+MISSING: Any = inspect.Parameter.empty
+
+
+class PolicyOptions(TypedDict, total=False):
+    """The options of a policy, as they are written on a service, a group or an operation.
+
+    The inner one wins; configuration (``[operations.NAME]``) wins over all of them.
+    """
+
+    timeout: float | str | None
+    """Seconds (or ``"500ms"``, ``"2s"``) the operation may take before it is cancelled and answered with
+    504; None lifts the limit."""
+
+    max_body: int | str
+    """Bytes (or ``"1 MiB"``) of body the operation accepts before it answers 413."""
+
+    unknown_fields: Literal["refuse", "ignore"]
+    """Whether a body with fields the type does not know is answered with 422."""
+
+    duplicate_keys: Literal["last", "refuse"]
+    """Whether a JSON object that names a key twice is answered with 400, or its last value counts."""
+
+    compress: bool
+    """Whether answers are compressed when the client accepts it and they are large enough."""
+
+    deprecated: bool | date | str
+    """Since when callers should move on (RFC 9745 ``Deprecation``); True states it in the document only."""
+
+    sunset: date | str | None
+    """When the operation is expected to go away (RFC 8594 ``Sunset``)."""
+
+    successor: str | None
+    """Where to move to: a URI reference sent as ``Link`` with ``rel="successor-version"``."""
+
+    guards: Iterable[Guard]
+    """Guards of the user's own. Those of outer levels stay; one of the same name replaces the outer one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What guards an operation, every option resolved. See `PolicyOptions` for their meaning."""
+
+    timeout: float | None = 30.0
+    max_body: int = 1024 * 1024
+    unknown_fields: Literal["refuse", "ignore"] = "refuse"
+    duplicate_keys: Literal["last", "refuse"] = "last"
+    compress: bool = True
+    deprecated: bool | datetime = False
+    sunset: datetime | None = None
+    successor: str | None = None
+    guards: tuple[Guard, ...] = ()
+
+    def merge(self, options: Mapping[str, Any], where: str) -> Policy:
+        """Return this policy with *options* laid over it.
+
+        Args:
+            options: Raw options, as `PolicyOptions` takes them.
+            where: What to name in an error, such as ``operation 'read_order'``.
+
+        Raises:
+            DeclarationError: An option is unknown or its value impossible.
+        """
+        changes: dict[str, Any] = {}
+        for name, value in options.items():
+            resolve = _RESOLVERS.get(name)
+            if resolve is None:
+                close = difflib.get_close_matches(name, _RESOLVERS, 1)
+                hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(sorted(_RESOLVERS))}."
+                raise DeclarationError(f"{where}: unknown policy option {name!r}; {hint}")
+            try:
+                changes[name] = resolve(value, self)
+            except (TypeError, ValueError) as error:
+                raise DeclarationError(f"{where}: policy option {name}={value!r} is not possible: {error}") from None
+        return dataclasses.replace(self, **changes)
+
+
+def _timeout(value: Any, _: Policy) -> float | None:
+    if value is None:
+        return None
+    result = seconds(value)
+    if result <= 0:
+        raise ValueError("it must be more than 0 seconds (None lifts the limit)")
+    return result
+
+
+def _max_body(value: Any, _: Policy) -> int:
+    return size(value)
+
+
+def _choice(*choices: str) -> Callable[[Any, Policy], Any]:
+    def resolve(value: Any, _: Policy) -> Any:
+        if value not in choices:
+            raise ValueError(f"it must be one of {', '.join(map(repr, choices))}")
+        return value
+
+    return resolve
+
+
+def _flag(value: Any, _: Policy) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("it must be true or false")
+    return value
+
+
+def _moment(value: Any, _: Policy) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise TypeError("it must be a date, a datetime or an ISO 8601 text")
+
+
+def _deprecated(value: Any, policy: Policy) -> bool | datetime:
+    return value if isinstance(value, bool) else _moment(value, policy) or False
+
+
+def _successor(value: Any, _: Policy) -> str | None:
+    if value is None or (isinstance(value, str) and value and not set(value) & set("<>\r\n ")):
+        return value
+    raise ValueError("it must be a URI reference")
+
+
+def _guards(value: Any, policy: Policy) -> tuple[Guard, ...]:
+    from seawall.plan.guards import Guard  # noqa: PLC0415 - the plan imports this module
+
+    added = tuple(value)
+    for guard in added:
+        if not isinstance(guard, Guard):
+            raise TypeError(f"{guard!r} is not a Guard")
+    names = {guard.name for guard in added}
+    return (*(guard for guard in policy.guards if guard.name not in names), *added)
+
+
+_RESOLVERS: Mapping[str, Callable[[Any, Policy], Any]] = types.MappingProxyType(
+    {
+        "timeout": _timeout,
+        "max_body": _max_body,
+        "unknown_fields": _choice("refuse", "ignore"),
+        "duplicate_keys": _choice("last", "refuse"),
+        "compress": _flag,
+        "deprecated": _deprecated,
+        "sunset": _moment,
+        "successor": _successor,
+        "guards": _guards,
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an operation's function.
+
+    Args:
+        name: Its name.
+        type: Its type, with ``Annotated`` metadata that Seawall reads taken off and the rest left on.
+        default: Its default, or `MISSING`.
+        markers: The ``Annotated`` metadata Seawall reads (`Query`, `Body`, `Check` …).
+        keyword_only: Whether it must be passed by name.
+    """
+
+    name: str
+    type: Any
+    default: Any = MISSING
+    markers: tuple[Any, ...] = ()
+    keyword_only: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is MISSING
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Operation:
+    """One typed async function that a service offers. Knows no transport.
+
+    Args:
+        name: Unique within the service (and version).
+        function: The function.
+        parameters: Its parameters, in order.
+        returns: Its return type.
+        summary: The first line of its docstring.
+        description: The rest of its docstring.
+        version: The version it belongs to, or None.
+    """
+
+    name: str
+    function: Callable[..., Awaitable[Any]]
+    parameters: tuple[Parameter, ...]
+    returns: Any
+    summary: str = ""
+    description: str = ""
+    version: str | None = None
+
+    @property
+    def where(self) -> str:
+        """Name and place of definition, for error messages."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+        return f"operation {self.name!r}{place}"
+
+
+def describe(
+    function: Callable[..., Awaitable[Any]], *, name: str | None = None, version: str | None = None
+) -> Operation:
+    """Return the operation that *function* declares.
+
+    Raises:
+        DeclarationError: It is not an async function, or a parameter or the result has no type.
+    """
+    name = name or getattr(function, "__name__", None) or type(function).__name__
+    operation = Operation(name, function, (), Any, version=version)
+    if not inspect.iscoroutinefunction(inspect.unwrap(function)) and not inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__ is a function too
+    ):
+        raise DeclarationError(f"{operation.where}: it must be an async function; write 'async def {name}(…)'.")
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise DeclarationError(
+            f"{operation.where}: a type cannot be resolved: {error}. Import it where the function's module can see it."
+        ) from None
+    parameters = tuple(
+        _parameter(operation, parameter, hints) for parameter in inspect.signature(function).parameters.values()
+    )
+    if "return" not in hints:
+        raise DeclarationError(f"{operation.where}: say what it returns, for example '-> None' or '-> Order'.")
+    summary, _, description = (inspect.getdoc(function) or "").partition("\n")
+    returns = hints["return"]
+    return dataclasses.replace(
+        operation,
+        parameters=parameters,
+        returns=type(None) if returns is None else returns,
+        summary=summary.strip(),
+        description=description.strip(),
+    )
+
+
+def _parameter(operation: Operation, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Parameter:
+    name = parameter.name
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+        raise DeclarationError(
+            f"{operation.where}: parameter {name!r} must be an ordinary named one; *args, **kwargs and "
+            "positional-only parameters cannot be bound."
+        )
+    if name not in hints:
+        raise DeclarationError(f"{operation.where}: parameter {name!r} has no type; annotate it.")
+    hint, markers = split_annotated(hints[name])
+    return Parameter(name, hint, parameter.default, markers, parameter.kind is parameter.KEYWORD_ONLY)
+
+
+class Marker:
+    """Base of the ``Annotated`` metadata that Seawall itself reads."""
+
+    __slots__ = ()
+
+
+def split_annotated(hint: Any) -> tuple[Any, tuple[Marker, ...]]:
+    """Return *hint* without the markers of ours in its ``Annotated``, and those markers."""
+    if get_origin(hint) is not Annotated:
+        return hint, ()
+    inner, *metadata = get_args(hint)
+    markers = tuple(item for item in metadata if isinstance(item, Marker))
+    rest = tuple(item for item in metadata if not isinstance(item, Marker))
+    return (Annotated[(inner, *rest)] if rest else inner), markers
+
+
+def bare(hint: Any) -> Any:
+    """Return *hint* without ``Annotated`` around it."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def union_members(hint: Any) -> tuple[Any, ...]:
+    """Return the members of a union type, or *hint* alone."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)

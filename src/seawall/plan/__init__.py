@@ -1,0 +1,22 @@
+"""Guards, binding, call and encoding of one operation, compiled into one flat coroutine."""
+
+from seawall.plan.code import CodeCache
+from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
+from seawall.plan.deadline import Deadline, Deadlines
+from seawall.plan.guards import Fragment, Guard
+from seawall.plan.places import Place
+from seawall.plan.writer import Writer
+
+__all__ = [
+    "AppResource",
+    "CodeCache",
+    "Deadline",
+    "Deadlines",
+    "Fragment",
+    "Guard",
+    "Place",
+    "Plan",
+    "Step",
+    "Writer",
+    "compile_plan",
+]

@@ -1,0 +1,93 @@
+"""Guards: the steps in front of an operation, and how a user adds one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from seawall.call import Call
+from seawall.plan.places import Place
+from seawall.problems import DeclarationError, Problem
+
+if TYPE_CHECKING:
+    from seawall.plan.writer import Writer
+
+__all__ = ["Fragment", "Guard"]
+
+
+@runtime_checkable
+class Fragment(Protocol):
+    """A part of a plan: it writes its lines around those of everything further in."""
+
+    name: str
+    place: Place
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write this fragment's lines, calling *inner* once where everything further in belongs.
+
+        The generated code finds the local variable ``call`` (the `Call`). What the lines refer to is
+        bound with `Writer.bind`; locals of a fragment's own begin with its name.
+        """
+
+
+class Guard:
+    """A guard of the user's own: subclass it, override `check`, and put an instance in ``guards=[…]``.
+
+    ::
+
+        class BusinessHours(Guard):
+            name = "business-hours"
+            place = Place.AUTHORISE
+            problems = (Unavailable,)
+
+            async def check(self, call: Call) -> None:
+                if not self.open():
+                    raise Unavailable("The shop is closed.", headers={"Retry-After": "3600"})
+
+    A guard that takes something for the time of the call overrides `release` as well: it runs once the
+    call is over, however it ended, if and only if `check` returned.
+    """
+
+    name: ClassVar[str] = ""
+    """Unique among the guards of an operation; one of the same name further in replaces this one."""
+    place: ClassVar[Place] = Place.AUTHORISE
+    """Where in the order it stands."""
+    problems: ClassVar[tuple[type[Problem], ...]] = ()
+    """What it may answer, for the API document."""
+    security: ClassVar[Mapping[str, Any] | None] = None
+    """The OpenAPI Security Scheme it checks, if it authenticates."""
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a guard that could not be placed.
+
+        Raises:
+            DeclarationError: The class has no name, or a place no guard can have.
+        """
+        super().__init_subclass__()
+        if not cls.name:
+            raise DeclarationError(f"guard {cls.__qualname__}: give it a name, as in name = 'business-hours'.")
+        if cls.place >= Place.RESOURCES or cls.place is Place.BIND:
+            raise DeclarationError(
+                f"guard {cls.__qualname__}: place {cls.place.name} is not for guards; the last one for them is BULKHEAD."
+            )
+
+    async def check(self, call: Call) -> None:
+        """Return to let the call go on, or raise a `Problem` to answer it here."""
+
+    async def release(self, call: Call, error: BaseException | None) -> None:
+        """Give back what `check` took; *error* is what ended the call, or None."""
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the lines of this guard; only a guard with a `release` costs a ``try``."""
+        check = writer.bind(f"check_{self.name}", self.check)
+        writer.line(f"await {check}(call)")
+        if type(self).release is Guard.release:
+            inner()
+            return
+        release = writer.bind(f"release_{self.name}", self.release)
+        with writer.block("try:"):
+            inner()
+        with writer.block("except BaseException as error:"):
+            writer.lines(f"await {release}(call, error)", "raise")
+        with writer.block("else:"):
+            writer.line(f"await {release}(call, None)")

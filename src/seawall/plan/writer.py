@@ -1,0 +1,66 @@
+"""Writes the source of one generated coroutine, and the namespace it runs in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["Writer"]
+
+_NOT_A_NAME = re.compile(r"\W+")
+
+
+class Writer:
+    """Lines of source, their indentation, and the values they refer to.
+
+    Values are bound under names made from a hint and a number, never written into the source, so that
+    operations of the same form have the same source and share one compiled code object.
+    """
+
+    __slots__ = ("_depth", "_ids", "_lines", "namespace")
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._depth = 0
+        self._ids: dict[tuple[str, int], str] = {}
+        self.namespace: dict[str, Any] = {}
+
+    def line(self, text: str) -> None:
+        """Write one line at the present depth."""
+        self._lines.append("    " * self._depth + text)
+
+    def lines(self, *texts: str) -> None:
+        """Write several lines at the present depth."""
+        for text in texts:
+            self.line(text)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """Write *head* and indent what is written inside."""
+        self.line(head)
+        self._depth += 1
+        before = len(self._lines)
+        yield
+        if len(self._lines) == before:
+            self.line("pass")
+        self._depth -= 1
+
+    def bind(self, hint: str, value: Any) -> str:
+        """Return a name the generated code can use for *value*; the same value has one name."""
+        key = (hint, id(value))
+        name = self._ids.get(key)
+        if name is None:
+            stem = _NOT_A_NAME.sub("_", hint).strip("_") or "value"
+            name, number = f"_{stem}", 2
+            while name in self.namespace:
+                name, number = f"_{stem}_{number}", number + 1
+            self._ids[key] = name
+            self.namespace[name] = value
+        return name
+
+    @property
+    def source(self) -> str:
+        """Everything written so far."""
+        return "\n".join(self._lines) + "\n"

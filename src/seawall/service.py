@@ -1,0 +1,309 @@
+"""Service: the composition root of operations, resources, transports and lifecycle."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+
+from seawall.clock import Clock, Random, SystemClock, SystemRandom
+from seawall.group import Group
+from seawall.http.versions import Versions
+from seawall.operation import Operation, PolicyOptions, describe
+from seawall.problems import DeclarationError, Problem
+from seawall.resources import Resources, Scope
+
+if TYPE_CHECKING:
+    from seawall.assembly import Built
+    from seawall.settings import Settings
+
+__all__ = ["Service"]
+
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+R = TypeVar("R", bound=Callable[..., Any])
+E = TypeVar("E", bound=Exception)
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class MountDeclaration:
+    """An application to be mounted, as it was declared."""
+
+    prefix: str
+    app: App
+    name: str
+    options: Mapping[str, Any]
+
+
+class Service(Group):
+    """A service: what it offers, what it works with, how it is served.
+
+    ::
+
+        service = Service("storefront")
+
+        @service.get("/orders/{order_id}", timeout=2)
+        async def read_order(order_id: int, orders: Orders) -> Order:
+            ...
+
+    It is an ASGI application; ``seawall run module:service`` serves it.
+
+    Args:
+        name: The service's name.
+        title: Its title in the API document; the name by default.
+        version: Its release, for the API document.
+        description: What it is for, in Markdown, for the API document.
+        versions: How callers name the version of the API they mean.
+        settings: Settings to use instead of the environment's and ``seawall.toml``'s.
+        clock: What time it is.
+        random: Chance.
+        options: Policy options for every operation.
+
+    Raises:
+        DeclarationError: An option is unknown or its value impossible.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        version: str = "0.1.0",
+        description: str = "",
+        versions: Versions | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        **options: Unpack[PolicyOptions],
+    ) -> None:
+        super().__init__(None, "", (), None, dict(options), f"service {name!r}")
+        self.name = name
+        self.title = title or name
+        self.version = version
+        self.description = description
+        self.versions = versions
+        self.clock: Clock = clock or SystemClock()
+        self.random: Random = random or SystemRandom()
+        self.resources = Resources()
+        self.mounts: list[MountDeclaration] = []
+        self.middlewares: list[Callable[[App], App]] = []
+        self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
+        self.unrouted: list[tuple[Operation, Mapping[str, Any]]] = []
+        self._settings = settings
+        self._built: Built | None = None
+        self._exit: contextlib.AsyncExitStack | None = None
+
+    # -- what it offers
+
+    def operation(self, name: str, **options: Unpack[PolicyOptions]) -> Callable[[F], F]:
+        """Offer an operation without a route: for code inside the service (`call`) and other transports.
+
+        Raises:
+            DeclarationError: The function or an option is impossible, or the name is taken.
+        """
+
+        def register(function: F) -> F:
+            operation = describe(function, name=name)
+            self.policy.merge(options, operation.where)
+            if any(name == other.name for other, _ in self.unrouted):
+                raise DeclarationError(f"{operation.where}: there is an operation {name!r} already; name it otherwise.")
+            self.unrouted.append((operation, options))
+            self._built = None
+            return function
+
+        return register
+
+    def mount(self, path: str, app: App, *, name: str | None = None, **options: Unpack[PolicyOptions]) -> None:
+        """Serve an ASGI application (FastAPI, Starlette, Django, Litestar, another `Service`) under *path*.
+
+        The service's guards stand in front of it; its own lifespan runs inside the service's. It has no time
+        limit unless *options* give it one, because it may stream.
+
+        Raises:
+            DeclarationError: *path* is no plain path, or is mounted already.
+        """
+        prefix = path.rstrip("/")
+        if not prefix.startswith("/") or "{" in prefix:
+            raise DeclarationError(f"mount at {path!r}: the path must begin with '/' and have no parameters.")
+        if any(prefix == other.prefix for other in self.mounts):
+            raise DeclarationError(f"mount at {path!r}: there is one already; mount this one elsewhere.")
+        policy = dict[str, Any](options)
+        policy.setdefault("timeout", None)
+        self.policy.merge(policy, f"mount at {path!r}")
+        self.mounts.append(MountDeclaration(prefix, app, name or f"mount {prefix}", policy))
+        self._built = None
+
+    def static(self, path: str, directory: str | Path, *, html: bool = False, **options: Unpack[PolicyOptions]) -> None:
+        """Serve the files of *directory* under *path*, with ranges and validators (Starlette's StaticFiles).
+
+        Args:
+            path: Where.
+            directory: The folder; links out of it are not followed.
+            html: Whether a folder is answered by its ``index.html``, and a missing file by ``404.html``.
+            options: Policy options.
+
+        Raises:
+            DeclarationError: The folder does not exist, or *path* is taken.
+        """
+        from starlette.staticfiles import StaticFiles  # noqa: PLC0415 - only services with files pay for it
+
+        if not Path(directory).is_dir():
+            raise DeclarationError(f"static files at {path!r}: {str(directory)!r} is not a folder.")
+        self.mount(path, StaticFiles(directory=directory, html=html), name=f"files {path}", **options)
+
+    # -- what it works with
+
+    @overload
+    def resource(self, factory: R, /) -> R: ...
+
+    @overload
+    def resource(self, /, *, scope: Scope = ..., provides: Any = ...) -> Callable[[R], R]: ...
+
+    def resource(self, factory: R | None = None, /, *, scope: Scope = "app", provides: Any = None) -> Any:
+        """Provide a resource: operations and other resources take it by the type it makes.
+
+        A class, a function, an async function, or an async generator whose part after ``yield`` gives it back.
+
+        Args:
+            factory: What makes it.
+            scope: ``"app"``, made when the service starts; or ``"call"``, made for each call that needs it.
+            provides: The type it is asked for by, where that is not what the factory says it makes.
+
+        Raises:
+            DeclarationError: The factory says not what it makes, or the type is provided already.
+        """
+
+        def register(made: R) -> R:
+            self.resources.add(made, scope, provides)
+            self._built = None
+            return made
+
+        return register if factory is None else register(factory)
+
+    @contextlib.contextmanager
+    def override(self, kind: Any, replacement: Any) -> Generator[None]:
+        """Put *replacement* in the place of the resource *kind* while the block runs, started or not."""
+        with self.resources.override(kind, replacement):
+            self.rebuild()
+            yield
+        self.rebuild()
+
+    # -- how it is served
+
+    def middleware(self, factory: Callable[..., App], /, *arguments: Any, **options: Any) -> None:
+        """Put a standard ASGI middleware around everything; the last one added is the outermost."""
+        self.middlewares.append(functools.partial(_wrap, factory, arguments, options))
+        self._built = None
+
+    def translate(self, kind: type[E]) -> Callable[[Callable[[E], Problem]], Callable[[E], Problem]]:
+        """Answer exceptions of *kind* with the problem the function makes of them."""
+
+        def register(function: Callable[[E], Problem]) -> Callable[[E], Problem]:
+            self.translations[kind] = function
+            self._built = None
+            return function
+
+        return register
+
+    @property
+    def settings(self) -> Settings:
+        """The service's settings, loaded when they are first asked for.
+
+        Raises:
+            ConfigurationError: A setting is wrong; the message names it, its value and the fix.
+        """
+        if self._settings is None:
+            from seawall.settings import load  # noqa: PLC0415 - Pydantic takes longer to import than all of Seawall
+
+            self._settings = load()
+        return self._settings
+
+    def build(self) -> Built:
+        """Compile every plan.
+
+        Raises:
+            ConfigurationError: Something declared cannot work.
+        """
+        if self._built is None:
+            from seawall.assembly import assemble  # noqa: PLC0415 - the HTTP parts, once they are needed
+
+            self._built = assemble(self)
+            self._built.provide(self.resources.values)
+        return self._built
+
+    def rebuild(self) -> None:
+        """Compile every plan anew, and let running servers use them from the next call on."""
+        before = self._built
+        if before is None:
+            return
+        self._built = None
+        try:
+            fresh = self.build()
+        except BaseException:
+            self._built = before
+            raise
+        before.replace_by(fresh)
+        self._built = before
+
+    def reload(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Read the settings again and use those that may change at run time.
+
+        Returns:
+            The settings that changed, and those whose change needs a restart.
+
+        Raises:
+            ConfigurationError: A setting is wrong; nothing has changed.
+        """
+        from seawall.settings import changes, load  # noqa: PLC0415 - see settings
+
+        before, self._settings = self.settings, load()
+        try:
+            self.rebuild()
+        except BaseException:
+            self._settings = before
+            raise
+        return changes(before, self._settings)
+
+    def openapi(self, version: str | None = None) -> dict[str, Any]:
+        """Return the OpenAPI 3.1 document, of one *version* where callers name one outside the path."""
+        return self.build().openapi(version)
+
+    async def call(self, name: str, /, **arguments: Any) -> Any:
+        """Run the operation *name* with typed arguments, under its policy (the ``direct`` carrier).
+
+        Raises:
+            KeyError: There is no such operation.
+            Problem: A guard refused, or the operation did.
+        """
+        return await self.build().direct[name].run(arguments)
+
+    @property
+    def asgi(self) -> App:
+        """The ASGI application, as a plain function."""
+        return self.build().app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one ASGI connection."""
+        await self.build().app(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Service]:
+        """Start resources and mounts for the time of the block."""
+        built = self.build()
+        async with contextlib.AsyncExitStack() as stack:
+            await self.resources.start()
+            stack.push_async_callback(self.resources.stop)
+            built.provide(self.resources.values)
+            stack.callback(built.close)
+            for mount in built.mounts:
+                await stack.enter_async_context(built.lifespan(mount))
+            yield self
+
+
+def _wrap(factory: Callable[..., App], arguments: Sequence[Any], options: Mapping[str, Any], app: App) -> App:
+    return factory(app, *arguments, **options)
+
+
