@@ -89,16 +89,12 @@ def cells_of(workloads: list[Workload], contenders: list[Contender]) -> list[tup
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="run.py", description="Compare Seawall with its peers, side by side."
-    )
+    parser = argparse.ArgumentParser(prog="run.py", description="Compare Seawall with its peers, side by side.")
     parser.add_argument("--only", type=_names({each.name for each in CONTENDERS}), metavar="NAME,…")
     parser.add_argument("--workloads", type=_names(set(FAMILIES)), metavar="NAME,…")
     parser.add_argument("--rounds", type=_positive, default=3, help="measured rounds (default 3)")
     parser.add_argument("--seconds", type=_positive, default=5, help="seconds per measurement (default 5)")
-    parser.add_argument(
-        "--connections", type=_positive, default=64, help="kept-alive connections (default 64)"
-    )
+    parser.add_argument("--connections", type=_positive, default=64, help="kept-alive connections (default 64)")
     parser.add_argument("--list", action="store_true", help="name contenders and workloads, and stop")
     parser.add_argument("--setup", action="store_true", help="install and build the contenders, and stop")
     return parser.parse_args()
@@ -142,17 +138,11 @@ def main() -> int:
     server_cpu, load_cpu = pinning()
     comparison = Comparison(options, console, cells_of(workloads, ready), server_cpu, load_cpu)
     about = machine.describe()
-    console.print(
-        f"{about['cpu']}, {about['cores']} cores, {about['kernel']}, Python {about['python']}, {about['go']}"
-    )
+    console.print(f"{about['cpu']}, {about['cores']} cores, {about['kernel']}, Python {about['python']}, {about['go']}")
     if server_cpu is None:
-        console.print(
-            "One core only, or no taskset: server and load share what there is; compare ratios alone."
-        )
+        console.print("One core only, or no taskset: server and load share what there is; compare ratios alone.")
     else:
-        console.print(
-            f"server on core {server_cpu}, load on core {load_cpu}, {options.connections} connections"
-        )
+        console.print(f"server on core {server_cpu}, load on core {load_cpu}, {options.connections} connections")
     if about["load_average_1m"] > BUSY:
         console.print(f"[yellow]The machine is busy[/] (load {about['load_average_1m']}): expect noise.")
 

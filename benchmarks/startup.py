@@ -41,9 +41,7 @@ def import_seconds(contender: Contender) -> float:
     """Return the seconds one fresh process needs to import a framework."""
     module, name = IMPORTS[contender.name]
     script = (
-        "import time; begun = time.perf_counter()\n"
-        f"from {module} import {name}\n"
-        "print(time.perf_counter() - begun)"
+        f"import time; begun = time.perf_counter()\nfrom {module} import {name}\nprint(time.perf_counter() - begun)"
     )
     return _seconds([str(PYTHON), "-c", script])
 
@@ -77,9 +75,7 @@ MEASURES: dict[str, Callable[[Contender], float]] = {
 }
 
 
-def measure(
-    contenders: list[Contender], console: Console
-) -> tuple[dict[str, dict[str, list[float]]], dict[str, str]]:
+def measure(contenders: list[Contender], console: Console) -> tuple[dict[str, dict[str, list[float]]], dict[str, str]]:
     """Measure all, interleaved; return the samples in seconds, and why a contender dropped out."""
     samples: dict[str, dict[str, list[float]]] = {contender.name: {} for contender in contenders}
     failed: dict[str, str] = {}
@@ -99,9 +95,7 @@ def measure(
 
 
 def show(samples: dict[str, dict[str, list[float]]], console: Console) -> None:
-    title = (
-        f"Start-up with {OPERATIONS:,} operations: milliseconds, median (min to max) of {REPEATS} processes"
-    )
+    title = f"Start-up with {OPERATIONS:,} operations: milliseconds, median (min to max) of {REPEATS} processes"
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("contender")
     for column in ("import", "build operations", "process start to served port"):
@@ -117,15 +111,11 @@ def show(samples: dict[str, dict[str, list[float]]], console: Console) -> None:
         runs = samples.get("seawall", {}).get(what)
         if runs:
             verdict = "[green]met[/]" if median(runs) <= most else "[red]missed[/]"
-            console.print(
-                f"bar: seawall {what} ≤ {most * 1000:,.0f} ms: {median(runs) * 1000:,.0f} ms, {verdict}"
-            )
+            console.print(f"bar: seawall {what} ≤ {most * 1000:,.0f} ms: {median(runs) * 1000:,.0f} ms, {verdict}")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="startup.py", description="Measure import and start-up in fresh processes."
-    )
+    parser = argparse.ArgumentParser(prog="startup.py", description="Measure import and start-up in fresh processes.")
     parser.add_argument("--only", help=f"some of {','.join(IMPORTS)}", default=",".join(IMPORTS))
     names = set(parser.parse_args().only.split(","))
     if names - set(IMPORTS):

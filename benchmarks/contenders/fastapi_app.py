@@ -53,12 +53,8 @@ class Item(BaseModel):
 
 
 @app.get("/orders/{order_id}")
-async def read_order(
-    order_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 10, q: str | None = None
-) -> OrderView:
-    return OrderView(
-        order_id=order_id, limit=limit, q=q, status="paid", currency="EUR", total=order_id * 1.25
-    )
+async def read_order(order_id: int, limit: Annotated[int, Query(ge=1, le=100)] = 10, q: str | None = None) -> OrderView:
+    return OrderView(order_id=order_id, limit=limit, q=q, status="paid", currency="EUR", total=order_id * 1.25)
 
 
 @app.post("/orders", status_code=201)

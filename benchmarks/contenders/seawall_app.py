@@ -19,9 +19,7 @@ service = Service("benchmark")
 
 
 @service.get("/orders/{order_id}")
-async def read_order(
-    order_id: int, limit: Annotated[int, Meta(ge=1, le=100)] = 10, q: str | None = None
-) -> OrderView:
+async def read_order(order_id: int, limit: Annotated[int, Meta(ge=1, le=100)] = 10, q: str | None = None) -> OrderView:
     """Return one order."""
     return view_order(order_id, limit, q)
 

@@ -85,13 +85,9 @@ def _wrk(server: Server, records: object, seconds: int, connections: int, cpu: i
     run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
     line = next((line for line in run.stdout.splitlines() if line.startswith("RESULT ")), None)
     if run.returncode != 0 or line is None:
-        raise LoadError(
-            f"wrk ended with exit status {run.returncode}: {(run.stderr or run.stdout).strip()[-500:]}"
-        )
+        raise LoadError(f"wrk ended with exit status {run.returncode}: {(run.stderr or run.stdout).strip()[-500:]}")
     result = json.loads(line.removeprefix("RESULT "))
-    failures = {
-        kind: result[kind] for kind in ("refused", "connect", "read", "write", "timeout") if result[kind]
-    }
+    failures = {kind: result[kind] for kind in ("refused", "connect", "read", "write", "timeout") if result[kind]}
     if failures or not result["requests"]:
         raise LoadError(f"{result['requests']} requests were answered, with failures: {failures}")
     return result

@@ -17,6 +17,7 @@ from benchmarks.harness.workloads import WORKLOADS
 Samples = dict[str, dict[str, list[Sample]]]  # workload → contender → one sample per round
 Verdicts = dict[str, dict[str, Verdict]]
 
+DISTURBED = 0.9  # share of a core below which a loaded server must have waited for something else
 LOAD_BOUND = 0.97  # share of a core from which on the load generator, not the server, may be what is measured
 
 
@@ -71,15 +72,14 @@ def print_tables(console: Console, samples: Samples) -> None:
         for column in columns:
             table.add_column(column, justify="right")
         for name in sorted(runs, key=lambda name: -(rate(samples, workload.name, name) or 0)):
-            table.add_row(
-                *_row(samples, workload.name, name), style="bold cyan" if name == "seawall" else None
-            )
+            table.add_row(*_row(samples, workload.name, name), style="bold cyan" if name == "seawall" else None)
         console.print(table)
         bound = [name for name in runs if median(run.load_cpu for run in runs[name]) > LOAD_BOUND]
         if bound:
-            console.print(
-                f"  wrk used its whole core for {', '.join(bound)}: these may be faster than shown."
-            )
+            console.print(f"  wrk used its whole core: {', '.join(bound)} may be faster than shown.")
+        disturbed = [name for name in runs if min(run.server_cpu for run in runs[name]) < DISTURBED]
+        if disturbed:
+            console.print(f"  not alone on the core in every round: {', '.join(disturbed)}.")
 
 
 def _row(samples: Samples, workload: str, name: str) -> Iterable[str]:
@@ -99,9 +99,7 @@ def _row(samples: Samples, workload: str, name: str) -> Iterable[str]:
 
 def print_bars(console: Console, samples: Samples) -> None:
     """Print which of the project's bars are met; those that were not measured are left out."""
-    measured = [
-        (bar, value) for bar in BARS if (value := ratio(samples, bar.contender, bar.other)) is not None
-    ]
+    measured = [(bar, value) for bar in BARS if (value := ratio(samples, bar.contender, bar.other)) is not None]
     if not measured:
         return
     table = Table(title="Bars for seawall", title_justify="left", title_style="bold")

@@ -95,7 +95,7 @@ def decode_cursor(cursor: str, search: PageRequest, key_type: Any) -> tuple[Key,
             key = key.astimezone(UTC)
         # It is valid if it is what would be given out, to the letter: no second way to write it is accepted.
         genuine = encode_cursor(search, key, row_id) == cursor
-    except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError, OverflowError):
+    except (UnicodeError, binascii.Error, msgspec.DecodeError, OverflowError):
         raise _invalid() from None
     if not genuine:
         raise _invalid()

@@ -79,8 +79,7 @@ def _product(chance: random.Random, number: int, near: datetime) -> ProductRow:
         price=max(price, kind.cheapest),
         currency=_CURRENCY,
         stock=1 + int(chance.random() * 250) if in_stock else 0,
-        # Deliveries come by day, so many products are equally new.
-        created_at=near.replace(hour=6, minute=0, second=0, microsecond=0),
+        created_at=_delivery(near),
     )
 
 
@@ -120,6 +119,11 @@ def _status(chance: random.Random, age: timedelta) -> OrderStatus:
     if age > timedelta(days=4):
         return OrderStatus.SHIPPED
     return _pick(chance, (OrderStatus.PLACED, OrderStatus.PAID))
+
+
+def _delivery(near: datetime) -> datetime:
+    """Return the Monday morning before *near*: deliveries come once a week, so many products are equally new."""
+    return (near - timedelta(days=near.weekday())).replace(hour=6, minute=0, second=0, microsecond=0)
 
 
 def _low(chance: random.Random) -> float:

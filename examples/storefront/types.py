@@ -113,9 +113,7 @@ class ProductPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not self.changes():
-            raise ValueError(
-                f"nothing is to change: send at least one of {', '.join(self.__struct_fields__)}"
-            )
+            raise ValueError(f"nothing to change: send at least one of {', '.join(self.__struct_fields__)}")
         _refuse_blank("name", self.name)
         _refuse_blank("category", self.category)
 

@@ -87,7 +87,12 @@ class Built:
 
     def replace_by(self, other: Built) -> None:
         """Answer from now on as *other* does; running calls end as they began."""
-        self.routes, self.plans, self.direct, self.mounts = other.routes, other.plans, other.direct, other.mounts
+        self.routes, self.plans, self.direct, self.mounts = (
+            other.routes,
+            other.plans,
+            other.direct,
+            other.mounts,
+        )
         self.deadlines = other.deadlines
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
@@ -190,9 +195,7 @@ def _composer(service: Service, settings: Settings) -> Composer:
         from seawall.devpages import traceback_lines, traceback_page  # noqa: PLC0415 - never in production
 
         traceback, page = traceback_lines, traceback_page
-    edge: list[Fragment] = [
-        Limits(http.max_path_bytes, http.max_query_bytes, http.max_header_count, http.max_header_bytes)
-    ]
+    edge: list[Fragment] = [Limits(http.max_path_bytes, http.max_query_bytes, http.max_header_count)]
     if http.trusted_hosts:
         edge.append(Hosts(TrustedHosts(http.trusted_hosts)))
     if http.trusted_proxies:

@@ -45,7 +45,7 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     """One execution of one operation.
 
     Args:
-        request_id: Identifies this call in answers and logs.
+        id: Identifies this call, as it is sent; `request_id` is the same as text.
         operation: The operation's name; empty while no operation has been found.
         metadata: Header fields (names in lower case) or the transport's equivalent.
         peer: The transport's address of the other side, ``(host, port)``.
@@ -55,7 +55,7 @@ class Call(msgspec.Struct, eq=False, weakref=True):
         fields: Header fields to be added to the answer.
     """
 
-    request_id: str
+    id: bytes
     operation: str
     metadata: Mapping[bytes, bytes] = {}
     peer: tuple[str, int] | None = None
@@ -63,6 +63,11 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     principal: Principal | None = None
     expired: bool = False
     fields: list[tuple[bytes, bytes]] | None = None
+
+    @property
+    def request_id(self) -> str:
+        """Identifies this call in answers and logs."""
+        return self.id.decode("ascii")
 
     @property
     def client(self) -> str | None:

@@ -32,7 +32,7 @@ class Clock(Protocol):
     def time(self) -> float:
         """Return seconds since 1970-01-01T00:00:00Z by the wall clock."""
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, /) -> None:
         """Wait for *seconds*; less than or equal to zero yields once."""
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
@@ -46,7 +46,7 @@ class Random(Protocol):
     def random(self) -> float:
         """Return a number in [0, 1)."""
 
-    def getrandbits(self, bits: int) -> int:
+    def getrandbits(self, bits: int, /) -> int:
         """Return a non-negative integer of at most *bits* random bits."""
 
 
@@ -70,6 +70,6 @@ class SystemRandom:
     __slots__ = ("_generator", "getrandbits", "random")
 
     def __init__(self, seed: int | None = None) -> None:
-        self._generator = random.Random(seed)
+        self._generator = random.Random(seed)  # noqa: S311 - jitter and sampling; secrets come from `secrets`
         self.random = self._generator.random
         self.getrandbits = self._generator.getrandbits

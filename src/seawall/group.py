@@ -88,7 +88,12 @@ class Group:
         self._built: Any = None
 
     def group(
-        self, prefix: str = "", *, tags: Iterable[str] = (), version: str | None = None, **options: Unpack[PolicyOptions]
+        self,
+        prefix: str = "",
+        *,
+        tags: Iterable[str] = (),
+        version: str | None = None,
+        **options: Unpack[PolicyOptions],
     ) -> Group:
         """Return a group within this one.
 
@@ -145,11 +150,11 @@ class Group:
 
         return register
 
-    def _declare(self, method: str, path: str, function: Callable[..., Awaitable[Any]], options: dict[str, Any]) -> None:
+    def _declare(
+        self, method: str, path: str, function: Callable[..., Awaitable[Any]], options: dict[str, Any]
+    ) -> None:
         extras = {name: options.pop(name) for name in ROUTE_ONLY & options.keys()}
-        operation = describe(
-            function, name=extras.get("name"), version=extras.get("version") or self._api_version
-        )
+        operation = describe(function, name=extras.get("name"), version=extras.get("version") or self._api_version)
         self.policy.merge(options, operation.where)
         nothing = operation.returns is type(None)
         declaration = Declaration(
@@ -191,7 +196,7 @@ class Group:
 
 
 def _status(status: int, operation: Operation, *, nothing: bool) -> int:
-    if not isinstance(status, int) or not 200 <= status <= 399:
+    if not 200 <= status <= 399:
         raise DeclarationError(
             f"{operation.where}: status={status!r} is no success; a number from 200 to 399 (others are problems to raise)."
         )

@@ -8,13 +8,23 @@ import inspect
 import types
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypedDict,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from seawall.problems import DeclarationError
 from seawall.units import seconds, size
 
 if TYPE_CHECKING:
-    from seawall.plan.guards import Guard
+    from seawall.plan.guards import Guard  # the plan imports this module
 
 __all__ = ["Operation", "Parameter", "Policy", "PolicyOptions", "describe"]
 
@@ -232,7 +242,7 @@ def describe(
     Raises:
         DeclarationError: It is not an async function, or a parameter or the result has no type.
     """
-    name = name or getattr(function, "__name__", None) or type(function).__name__
+    name = name or str(getattr(function, "__name__", type(function).__name__))
     operation = Operation(name, function, (), Any, version=version)
     if not inspect.iscoroutinefunction(inspect.unwrap(function)) and not inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__ is a function too

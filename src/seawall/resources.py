@@ -5,7 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -129,7 +138,9 @@ class Resources:
             return tuple(self[kind] for kind in TopologicalSorter(graph).static_order())
         except CycleError as error:
             chain = " → ".join(show(kind) for kind in reversed(error.args[1]))
-            raise DeclarationError(f"resources need each other in a circle: {chain}; break it at one of them.") from None
+            raise DeclarationError(
+                f"resources need each other in a circle: {chain}; break it at one of them."
+            ) from None
 
     def _check_need(self, resource: Resource, name: str, kind: Any) -> None:
         if kind not in self.types:
@@ -265,7 +276,7 @@ def _describe(factory: Callable[..., Any], scope: Scope, provides: Any) -> Resou
     if scope not in ("app", "call"):
         raise DeclarationError(f"resource {name}: scope={scope!r} is neither 'app' nor 'call'.")
     is_class = isinstance(factory, type)
-    target = factory.__init__ if is_class else factory  # type: ignore[misc]
+    target = factory.__init__ if is_class else factory
     try:
         hints = get_type_hints(target)
     except NameError as error:

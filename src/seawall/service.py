@@ -265,7 +265,8 @@ class Service(Group):
         except BaseException:
             self._settings = before
             raise
-        return changes(before, self._settings)
+        applied, pending = changes(before, self._settings)
+        return applied, pending
 
     def openapi(self, version: str | None = None) -> dict[str, Any]:
         """Return the OpenAPI 3.1 document, of one *version* where callers name one outside the path."""
@@ -283,7 +284,8 @@ class Service(Group):
     @property
     def asgi(self) -> App:
         """The ASGI application, as a plain function."""
-        return self.build().app
+        app: App = self.build().app
+        return app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
@@ -305,5 +307,3 @@ class Service(Group):
 
 def _wrap(factory: Callable[..., App], arguments: Sequence[Any], options: Mapping[str, Any], app: App) -> App:
     return factory(app, *arguments, **options)
-
-

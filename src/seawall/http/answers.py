@@ -50,8 +50,10 @@ class Failures:
         problem = self._problem(error)
         if problem is None:
             logger.error(
-                "unhandled error in %s", call.operation or "the service",
-                exc_info=error, extra={"request_id": call.request_id, "operation": call.operation, "path": path},
+                "unhandled error in %s",
+                call.operation or "the service",
+                exc_info=error,
+                extra={"request_id": call.request_id, "operation": call.operation, "path": path},
             )
             if self._page is not None and b"text/html" in call.metadata.get(b"accept", b""):
                 return 500, b"text/html; charset=utf-8", self._page(error, path)

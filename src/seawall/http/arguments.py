@@ -142,16 +142,22 @@ class Bind:
             position = path_position(self._route, bound)
             read = reader(bound.parameter.type)
             text = f"parts[{position}]"
-            writer.line(f"{name} = {writer.bind(f'read_{bound.parameter.name}', read)}({text})" if read else f"{name} = {text}")
+            writer.line(
+                f"{name} = {writer.bind(f'read_{bound.parameter.name}', read)}({text})" if read else f"{name} = {text}"
+            )
             return
-        key = writer.bind(f"name_{bound.wire}", bound.wire.lower().encode() if bound.source is Source.HEADER else bound.wire)
+        key = writer.bind(
+            f"name_{bound.wire}", bound.wire.lower().encode() if bound.source is Source.HEADER else bound.wire
+        )
         if bound.many:
             self._emit_many(writer, bound, name, key)
             return
         place = {Source.QUERY: "query", Source.HEADER: "headers", Source.COOKIE: "cookies"}[bound.source]
         read = reader(bound.parameter.type)
         decode = '.decode("latin-1")' if bound.source is Source.HEADER else ""
-        reading = f"{writer.bind(f'read_{bound.parameter.name}', read)}({{text}}{decode})" if read else f"{{text}}{decode}"
+        reading = (
+            f"{writer.bind(f'read_{bound.parameter.name}', read)}({{text}}{decode})" if read else f"{{text}}{decode}"
+        )
         if bound.parameter.required:
             writer.line(f"{name} = {reading.format(text=f'{place}[{key}]')}")
             return

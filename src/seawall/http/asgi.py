@@ -14,14 +14,14 @@ from seawall.http.compression import THREAD_BYTES, Compressor, compressible
 from seawall.plan import Fragment, Place, Writer
 from seawall.problems import ContentTooLarge, RequestTimeout, SeawallError
 
-__all__ = ["AsgiCarrier", "Disconnected", "Exchange", "RequestIds", "merge_fields", "read_rest", "request_id_of"]
+__all__ = ["AsgiCarrier", "Disconnected", "Exchange", "RequestIds", "merge_fields", "read_rest"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _MAX_REQUEST_ID = 128
-_REQUEST_ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:-")
+_REQUEST_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:-")
 
 
 class Disconnected(SeawallError):
@@ -31,21 +31,19 @@ class Disconnected(SeawallError):
 class RequestIds:
     """Makes request ids: a random prefix for the process, and a number."""
 
-    __slots__ = ("_count", "_prefix")
+    __slots__ = ("number", "prefix")
 
     def __init__(self, random: Random) -> None:
-        self._prefix = f"{random.getrandbits(48):012x}"
-        self._count = count(1)
+        self.prefix = b"%012x-" % random.getrandbits(48)
+        self.number = count(1).__next__
 
-    def __call__(self) -> str:
+    def __call__(self) -> bytes:
         """Return an id no other call of any process has."""
-        return f"{self._prefix}-{next(self._count):x}"
+        return b"%b%x" % (self.prefix, self.number())
 
-
-def request_id_of(field: bytes) -> str | None:
-    """Return the id a client sent in ``X-Request-ID``, or None if it is none that can go into logs."""
-    text = field.decode("latin-1")
-    return text if 0 < len(text) <= _MAX_REQUEST_ID and _REQUEST_ID.issuperset(text) else None
+    def accept(self, field: bytes) -> bytes:
+        """Return the id a client sent in ``X-Request-ID``, or a new one if that cannot go into logs."""
+        return field if 0 < len(field) <= _MAX_REQUEST_ID and _REQUEST_ID.issuperset(field) else self()
 
 
 def merge_fields(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -140,8 +138,10 @@ class _Receive:
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         merge = writer.bind("merge_fields", merge_fields)
-        given = writer.bind("request_id_of", request_id_of)
-        new_id = writer.bind("new_request_id", self.exchange.request_ids)
+        ids = self.exchange.request_ids
+        accept = writer.bind("accept_request_id", ids.accept)
+        prefix = writer.bind("request_id_prefix", ids.prefix)
+        number = writer.bind("next_number", ids.number)
         call = writer.bind("Call", Call)
         operation = writer.bind("operation_name", self.operation)
         writer.lines(
@@ -152,7 +152,7 @@ class _Receive:
             writer.line(f"headers = {merge}(fields)")
         writer.lines(
             'request_id = headers.get(b"x-request-id")',
-            f"request_id = (request_id and {given}(request_id)) or {new_id}()",
+            f'request_id = b"%b%x" % ({prefix}, {number}()) if request_id is None else {accept}(request_id)',
             f'call = {call}(request_id, {operation}, headers, scope.get("client"))',
             f"token = {writer.bind('enter', current.set)}(call)",
         )
@@ -172,13 +172,11 @@ class _Receive:
             writer.line("return")
         writer.line(
             'out = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), '
-            f'(b"x-request-id", request_id.encode()), *{base}]'
+            f'(b"x-request-id", request_id), *{base}]'
         )
         if self.empty:
             with writer.block("if content_type is None:"):
-                writer.line(
-                    f'out = [(b"x-request-id", request_id.encode()), *{base}]'
-                )
+                writer.line(f'out = [(b"x-request-id", request_id), *{base}]')
         with writer.block("if call.fields:"):
             writer.line("out += call.fields")
         if self.compressor is not None:

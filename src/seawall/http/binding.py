@@ -111,7 +111,11 @@ def bind(operation: Operation, method: str, path_names: Sequence[str], resources
 
 
 def _bind(
-    operation: Operation, parameter: Parameter, method: str, path_names: Sequence[str], resources: frozenset[Any]
+    operation: Operation,
+    parameter: Parameter,
+    method: str,
+    path_names: Sequence[str],
+    resources: frozenset[Any],
 ) -> Bound:
     source, name = _source(operation, parameter, method, path_names, resources)
     if source is Source.PATH and name not in path_names:
@@ -138,7 +142,11 @@ def _bind(
 
 
 def _source(
-    operation: Operation, parameter: Parameter, method: str, path_names: Sequence[str], resources: frozenset[Any]
+    operation: Operation,
+    parameter: Parameter,
+    method: str,
+    path_names: Sequence[str],
+    resources: frozenset[Any],
 ) -> tuple[Source, str]:
     marked = [
         (source, getattr(marker, "name", None) or parameter.name)

@@ -27,6 +27,8 @@ class HttpCarrier(Protocol):
 
     def receive(self, operation: str, *, empty: bool) -> Fragment:
         """Return the outermost fragment; *empty* says whether a success may have no body."""
+        ...
 
     def read_body(self, writer: Writer, limit: int) -> None:
         """Write lines that leave the body in the local ``raw_body``, refusing one over *limit* bytes."""
+        ...

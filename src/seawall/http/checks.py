@@ -54,9 +54,7 @@ class Checks:
         for check in bound.checks:
             function = writer.bind(f"check_{bound.parameter.name}", check.function)
             place = writer.bind("place", None if bound.source is Source.BODY else (bound.source.value, bound.wire))
-            resources = "".join(
-                f", {name}={self._resources.reference(writer, kind)}" for name, kind in check.resources
-            )
+            resources = "".join(f", {name}={self._resources.reference(writer, kind)}" for name, kind in check.resources)
             value = self._arguments.expressions[bound.parameter.name]
             writer.line(f"errors += await {gather}({function}({value}{resources}), {place})")
 
@@ -87,5 +85,3 @@ def _iterable(found: Any) -> Iterable[FieldError]:
     if found is None:
         return ()
     return (found,) if isinstance(found, FieldError) else found
-
-

@@ -26,7 +26,7 @@ from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]
 
-VARY_ACCEPT = (b"vary", b"accept")
+VARY_ACCEPT: tuple[bytes, bytes] = (b"vary", b"accept")
 
 
 async def _nothing() -> None:
@@ -134,5 +134,3 @@ class Composer:
             codes=self.codes,
             route=route,
         )
-
-

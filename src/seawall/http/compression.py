@@ -17,9 +17,9 @@ gzip 4    30 %   24 µs  24 %  173 µs  22 %   2.7 ms
 gzip 6    29 %   30 µs  22 %  602 µs  19 %   8.0 ms
 ========  ============  ============  =============
 
-So: zstd 3 (as small as gzip 4 in half to a third of its time, hence the first choice), brotli 4 and gzip 4 (the
-next level costs up to twice the time for at most a tenth less). A stream holds about 0.1 MiB (gzip), 0.6 MiB
-(brotli) or 0.8 MiB (zstd) after its first chunk.
+So: zstd 3 (as small as gzip 4 in half to a third of its time, hence the first choice), brotli 4 and gzip 4
+(the next level costs up to twice the time for at most a tenth less). A stream holds about 0.1 MiB (gzip),
+0.6 MiB (brotli) or 0.8 MiB (zstd) after its first chunk.
 
 Whoever compresses secrets together with input an attacker chooses, over TLS, shows him their length (BREACH):
 such operations switch compression off in their policy.
@@ -109,9 +109,7 @@ class StreamCompressor(Protocol):
 
 def available_encodings() -> tuple[str, ...]:
     """Return the codings whose packages are installed, the preferred one first; ``gzip`` always is."""
-    return tuple(
-        name for name in _ENCODINGS if name not in _PACKAGES or find_spec(_PACKAGES[name]) is not None
-    )
+    return tuple(name for name in _ENCODINGS if name not in _PACKAGES or find_spec(_PACKAGES[name]) is not None)
 
 
 def compressible(content_type: bytes) -> bool:
@@ -180,15 +178,12 @@ def _load(encoding: str) -> tuple[Callable[[bytes], bytes], Callable[[], StreamC
     if encoding == "gzip":
         return _gzip, _Gzip
     if encoding not in _PACKAGES:
-        raise ConfigurationError(
-            f"content coding {encoding!r} is unknown: choose among {', '.join(_ENCODINGS)}"
-        )
+        raise ConfigurationError(f"content coding {encoding!r} is unknown: choose among {', '.join(_ENCODINGS)}")
     try:
         package: Any = import_module(_PACKAGES[encoding])
     except ImportError:
         raise ConfigurationError(
-            f"content coding {encoding!r} needs the package {_PACKAGES[encoding]!r}: install "
-            "'seawall[compression]'"
+            f"content coding {encoding!r} needs the package {_PACKAGES[encoding]!r}: install 'seawall[compression]'"
         ) from None
     return _load_brotli(package) if encoding == "br" else _load_zstd(package)
 

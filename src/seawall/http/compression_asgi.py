@@ -16,9 +16,7 @@ _Headers = list[tuple[bytes, bytes]]
 
 _UNTOUCHED_STATUSES = frozenset({204, 205, 206, 304})
 # A digest or signature of the body as the app wrote it: compressing would make it a lie.
-_UNTOUCHED_HEADERS = frozenset(
-    {b"content-encoding", b"content-range", b"content-digest", b"digest", b"content-md5"}
-)
+_UNTOUCHED_HEADERS = frozenset({b"content-encoding", b"content-range", b"content-digest", b"digest", b"content-md5"})
 _NO_TRANSFORM = re.compile(rb"(?:^|,)[ \t]*no-transform[ \t]*(?:,|$)", re.IGNORECASE)
 _VARY = re.compile(rb"(?:^|,)[ \t]*(?:accept-encoding|\*)[ \t]*(?:,|$)", re.IGNORECASE)
 

@@ -139,7 +139,7 @@ def delete_cookie(name: str, **options: Unpack[CookieOptions]) -> bytes:
 
 
 def _readable(header: bytes) -> Iterator[str]:
-    """Yield the pairs that are UTF-8 without control characters, of which a tab is none (RFC 6265bis §5.6)."""
+    """Yield the pairs that are UTF-8 without control characters; a tab is allowed (RFC 6265bis §5.6)."""
     for pair in header.split(b";"):
         try:
             text = pair.decode().strip(" \t")
@@ -156,8 +156,7 @@ def _is_control(character: str) -> bool:
 def _check_pair(name: str, value: str) -> None:
     if _NAME.fullmatch(name) is None:
         raise ValueError(
-            f"cookie name {name!r} is not a token: use only letters, digits and !#$%&'*+-.^_`|~ (RFC 6265bis "
-            "§4.1.1)"
+            f"cookie name {name!r} is not a token: use only letters, digits and !#$%&'*+-.^_`|~ (RFC 6265bis §4.1.1)"
         )
     if _VALUE.fullmatch(value) is None:
         # The value may be a secret: it stays out of the message.
@@ -193,18 +192,12 @@ def _check_promises(
     # Browsers compare the prefixes without regard to case (RFC 6265bis §4.1.3).
     prefix = name.lower()
     if prefix.startswith("__host-") and not (secure and path == "/" and domain is None):
-        raise ValueError(
-            f"cookie {name!r} must be secure, with path '/' and without a domain, as its prefix promises"
-        )
+        raise ValueError(f"cookie {name!r} must be secure, with path '/' and without a domain, as its prefix promises")
     if secure:
         return
     if prefix.startswith("__secure-"):
         raise ValueError(f"cookie {name!r} must be secure, as its prefix promises")
     if same_site == "none":
-        raise ValueError(
-            f"cookie {name!r} with same_site='none' must be secure: browsers refuse it otherwise"
-        )
+        raise ValueError(f"cookie {name!r} with same_site='none' must be secure: browsers refuse it otherwise")
     if partitioned:
-        raise ValueError(
-            f"cookie {name!r} with partitioned=True must be secure: browsers refuse it otherwise"
-        )
+        raise ValueError(f"cookie {name!r} with partitioned=True must be secure: browsers refuse it otherwise")

@@ -76,9 +76,7 @@ class CorsPolicy:
                 "CORS expose '*' means a header of that name once credentials are allowed: name the headers"
             )
         if self.max_age < 0:
-            raise ConfigurationError(
-                f"CORS max_age {self.max_age} is negative: give seconds, or 0 for no memory"
-            )
+            raise ConfigurationError(f"CORS max_age {self.max_age} is negative: give seconds, or 0 for no memory")
         allowed = frozenset((*_SAFELISTED, *(name.lower() for name in self.headers)))
         object.__setattr__(self, "_allowed_headers", allowed)
         strangers: RawHeaders = (_VARY_ORIGIN,) if self.origins else ()
@@ -101,9 +99,7 @@ class CorsPolicy:
             self.cache[origin] = headers
         return headers
 
-    def preflight(
-        self, origin: bytes | None, method: bytes, headers: bytes | None
-    ) -> list[tuple[bytes, bytes]] | None:
+    def preflight(self, origin: bytes | None, method: bytes, headers: bytes | None) -> list[tuple[bytes, bytes]] | None:
         """Answer a preflight request; never raises.
 
         Args:
@@ -116,7 +112,8 @@ class CorsPolicy:
         """
         if origin is None or not self._allows(origin):
             return None
-        if method.decode("latin-1") not in self.methods and "*" not in self.methods:
+        name = method.decode("latin-1")
+        if name not in self.methods and not ("*" in self.methods and _TOKEN.fullmatch(name)):
             return None
         asked = _names(headers)
         if asked is None or not ("*" in self.headers or self._allowed_headers.issuperset(asked)):
@@ -157,8 +154,7 @@ class CorsPolicy:
         if not isinstance(origin, str):
             if self.credentials and origin.fullmatch(_STRANGER):
                 raise ConfigurationError(
-                    f"CORS pattern {origin.pattern!r} lets any origin in, with credentials: name the domain "
-                    "in it"
+                    f"CORS pattern {origin.pattern!r} lets any origin in, with credentials: name the domain in it"
                 )
             return
         if origin == "*":
@@ -167,9 +163,7 @@ class CorsPolicy:
                     "CORS origin '*' cannot go with credentials: name the origins, or set credentials=False"
                 )
             if len(self.origins) > 1:
-                raise ConfigurationError(
-                    "CORS origin '*' makes the other origins pointless: leave either out"
-                )
+                raise ConfigurationError("CORS origin '*' makes the other origins pointless: leave either out")
             return
         problem = _problem(origin)
         if problem is not None:
@@ -182,15 +176,11 @@ def _problem(origin: str) -> str | None:
         return "is what sandboxed pages and local files of anybody send: name a real origin"
     match = _ORIGIN.fullmatch(origin)
     if match is None:
-        return (
-            "is not an origin: write 'https://shop.example.com', with a scheme, without path or final slash"
-        )
+        return "is not an origin: write 'https://shop.example.com', with a scheme, without path or final slash"
     scheme, authority = match.groups()
     parts = split_host(authority)
     if parts is None:
-        return (
-            "has a malformed host: write 'https://shop.example.com' or, with a port, 'http://localhost:5173'"
-        )
+        return "has a malformed host: write 'https://shop.example.com' or, with a port, 'http://localhost:5173'"
     name, port = parts
     if port is not None and _DEFAULT_PORTS.get(scheme) == port:
         return f"names the scheme's own port, which browsers leave out: write '{scheme}://{name}'"

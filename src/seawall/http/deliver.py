@@ -16,6 +16,6 @@ async def deliver_response(
 ) -> None:
     """Send *response* with the service's header fields, those it sets itself left as they are."""
     present = {name for name, _ in response.raw_headers}
-    own = [(b"x-request-id", call.request_id.encode()), *base, *(call.fields or ())]
+    own = [(b"x-request-id", call.id), *base, *(call.fields or ())]
     response.raw_headers.extend(pair for pair in own if pair[0] not in present or pair[0] == b"set-cookie")
     await response(scope, receive, send)

@@ -41,12 +41,15 @@ class Invoke:
     @property
     def note(self) -> str:
         """Where it is defined."""
-        return f"{self._route.operation.function.__module__}.{getattr(self._route.operation.function, '__qualname__', '')}"
+        return (
+            f"{self._route.operation.function.__module__}.{getattr(self._route.operation.function, '__qualname__', '')}"
+        )
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the call."""
         function = writer.bind("operation", self._route.operation.function)
         writer.line(f"result = await {function}({self._arguments.call(self._route)})")
+        inner()
 
 
 class Encode:
@@ -101,7 +104,7 @@ class Encode:
         with writer.block(f"if isinstance(result, {reply}):"):
             writer.line(f"status = {unpack}(result, call, status)")
             writer.line("result = result.value")
-        with writer.block('if result is None or status in (204, 205, 304):'):
+        with writer.block("if result is None or status in (204, 205, 304):"):
             writer.lines("content_type = None", 'body = b""')
         with writer.block("else:"):
             writer.line("body = encode(result)")

@@ -97,10 +97,7 @@ def from_message(message: str, parts: tuple[str | int, ...]) -> FieldError:
     place = _PLACE.search(message)
     if place is not None:
         message = message[: place.start()]
-        steps = [
-            int(index) if index.isdigit() else name or index
-            for name, index in _STEP.findall(place["path"])
-        ]
+        steps = [int(index) if index.isdigit() else name or index for name, index in _STEP.findall(place["path"])]
         parts = (*parts, *steps)
     if missing := _MISSING.fullmatch(message):
         return FieldError("This field is required.", pointer(*parts, missing[1]))
@@ -174,9 +171,7 @@ def _model_finder(model: Any, seen: dict[Any, Any]) -> Any:
     def find(value: Any, parts: tuple[str | int, ...]) -> list[FieldError]:
         if not isinstance(value, Mapping):
             return []
-        found = [
-            FieldError("This field is not known.", pointer(*parts, name)) for name in value if name not in known
-        ]
+        found = [FieldError("This field is not known.", pointer(*parts, name)) for name in value if name not in known]
         for name, finder in children.items():
             if name in value and len(found) < MAX_ERRORS:
                 found.extend(finder(value[name], (*parts, name)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -76,7 +76,7 @@ class FormReader:
         return {name: (repeated or {}).get(name, [value]) for name, value in singles.items()}
 
     async def _multipart(self, scope: Any, receive: Receive, headers: Mapping[bytes, bytes]) -> dict[str, list[Any]]:
-        async def stream() -> Any:
+        async def stream() -> AsyncGenerator[bytes]:
             message = await receive()
             # One body, one limit: what is read is bounded before the parser sees it.
             yield await read_rest(message, receive, headers, self._policy.max_body, self._limits.body_timeout)
@@ -155,5 +155,3 @@ def _takes_many(hint: Any) -> bool:
 def _members(hint: Any) -> tuple[Any, ...]:
     inner = bare(hint)
     return tuple(bare(member) for member in union_members(inner)) or get_args(inner)
-
-

@@ -27,8 +27,10 @@ def split_host(host: str) -> tuple[str, int | None] | None:
         The name in lower case without a final dot (an IPv6 address in brackets, in its shortest form) and the
         port or None; or None when it is malformed. User information, paths and percent escapes are malformed.
     """
+    if len(host) > 262:  # 255 octets of name (RFC 1035), a dot, a colon, five digits
+        return None
     match = _HOST.fullmatch(host)
-    if match is None or len(host) > 262:  # 255 octets of name (RFC 1035), a dot, a colon, five digits
+    if match is None:
         return None
     name, address, digits = match.groups()
     if address is not None:

@@ -15,7 +15,15 @@ from seawall.http.text import many_reader, reader
 from seawall.operation import bare
 from seawall.problems import FieldError, InvalidInput
 
-__all__ = ["CONVERSION_ERRORS", "TEXT_SOURCES", "GroupReader", "TextInspector", "every_value", "listed_field", "path_position"]
+__all__ = [
+    "CONVERSION_ERRORS",
+    "TEXT_SOURCES",
+    "GroupReader",
+    "TextInspector",
+    "every_value",
+    "listed_field",
+    "path_position",
+]
 
 CONVERSION_ERRORS = (msgspec.DecodeError, msgspec.ValidationError, KeyError, ValueError)
 TEXT_SOURCES = (Source.PATH, Source.QUERY, Source.HEADER, Source.COOKIE)
@@ -132,9 +140,7 @@ def explain(error: Exception, bound: Bound, value: Any) -> str:
     return f"Expected `{kind}`, got {str(value)[:40]!r}."
 
 
-def every_value(
-    name: str, query: Mapping[str, str], repeated: Mapping[str, list[str]] | None
-) -> list[str] | None:
+def every_value(name: str, query: Mapping[str, str], repeated: Mapping[str, list[str]] | None) -> list[str] | None:
     """Return every value of *name* in a query, or None when it is not there."""
     if repeated is not None and name in repeated:
         return repeated[name]

@@ -17,6 +17,7 @@ class Runs(Protocol):
 
     def running(self) -> AbstractAsyncContextManager[Any]:
         """Start for the time of the block."""
+        ...
 
 
 def lifespan_target(service: Runs) -> Callable[[Any, Any, Any, Any], Awaitable[None]]:

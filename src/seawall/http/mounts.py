@@ -65,6 +65,7 @@ class Mounted:
         """Write the call of the application."""
         run = writer.bind("mounted", self.run)
         writer.lines(f"await {run}(scope, receive, send, call)", "status = 200", "content_type = body = None")
+        inner()
 
     async def run(self, scope: Any, receive: Any, send: Any, call: Call) -> None:
         """Call the application, adding the service's header fields to its answer."""
@@ -75,7 +76,7 @@ class Mounted:
             if message["type"] == "http.response.start":
                 started = True
                 present = {name.lower() for name, _ in message.get("headers", ())}
-                own = [(b"x-request-id", call.request_id.encode()), *self._base]
+                own = [(b"x-request-id", call.id), *self._base]
                 added = [pair for pair in own if pair[0] == b"vary" or pair[0] not in present]
                 message = {**message, "headers": [*message.get("headers", ()), *added, *(call.fields or ())]}
             await send(message)
@@ -94,7 +95,7 @@ async def already_sent(*_: Any) -> None:
     """Stand in for sending an answer that the application has sent itself."""
 
 
-async def guard_websocket(mount: Mount, scope: Any, receive: Any, send: Any, request_id: str) -> None:
+async def guard_websocket(mount: Mount, scope: Any, receive: Any, send: Any, request_id: bytes) -> None:
     """Run a mount's guards for a WebSocket, then hand it over; a refusal closes it before it is accepted."""
     call = Call(request_id, mount.name, dict(scope["headers"]), scope.get("client"))
     guards = sorted(mount.policy.guards, key=lambda guard: guard.place)
@@ -146,7 +147,9 @@ async def lifespan_of(mount: Mount, state: dict[str, Any]) -> AsyncIterator[None
         answer = await from_app.get()
         if answer["type"] == "lifespan.startup.failed":
             task.cancel()
-            raise ConfigurationError(f"mount {mount.name} did not start: {answer.get('message') or 'it did not say why'}")
+            raise ConfigurationError(
+                f"mount {mount.name} did not start: {answer.get('message') or 'it did not say why'}"
+            )
         try:
             yield
         finally:

@@ -62,4 +62,4 @@ class Check(Marker):
             returns) what is wrong; nothing means all is well. Pointers are relative to the value.
     """
 
-    function: Callable[..., Iterable[FieldError] | Awaitable[Iterable[FieldError] | None] | None | Any]
+    function: Callable[..., Iterable[FieldError] | Awaitable[Iterable[FieldError] | None] | Any | None]

@@ -84,9 +84,7 @@ class TrustedProxies:
         believe_host: bool = False,
     ) -> None:
         if header not in {"x-forwarded", "forwarded"}:
-            raise ConfigurationError(
-                f"proxy header {header!r} is unknown: write 'x-forwarded' or 'forwarded'"
-            )
+            raise ConfigurationError(f"proxy header {header!r} is unknown: write 'x-forwarded' or 'forwarded'")
         names = set(networks)
         self._unix = "unix" in names
         self._networks = tuple(_network(name) for name in sorted(names - {"unix"}))
@@ -186,9 +184,7 @@ def _split(field: bytes) -> list[str]:
     """Return the last members of a list, the last one first."""
     if not field:
         return []
-    return [
-        word.decode("latin-1").strip(" \t") for word in reversed(field.rsplit(b",", MAX_HOPS)[-MAX_HOPS:])
-    ]
+    return [word.decode("latin-1").strip(" \t") for word in reversed(field.rsplit(b",", MAX_HOPS)[-MAX_HOPS:])]
 
 
 def _align(words: list[str | None], count: int) -> list[str | None]:

@@ -76,9 +76,7 @@ def security_headers(
     """
     policy = content_security_policy() if page_policy is None else page_policy
     if _FORBIDDEN_IN_VALUE.search(policy):
-        raise ConfigurationError(
-            f"page_policy {policy!r} holds a control or non-ASCII character: write it on one line"
-        )
+        raise ConfigurationError(f"page_policy {policy!r} holds a control or non-ASCII character: write it on one line")
     api: RawHeaders = (_NOSNIFF,)
     page: RawHeaders = (
         _NOSNIFF,
@@ -102,9 +100,7 @@ def hsts(seconds: int, *, subdomains: bool = False, preload: bool = False) -> tu
             preload lists demand.
     """
     if seconds < 0:
-        raise ConfigurationError(
-            f"HSTS of {seconds} seconds is negative: give a duration, or 0 to take it back"
-        )
+        raise ConfigurationError(f"HSTS of {seconds} seconds is negative: give a duration, or 0 to take it back")
     if preload and not (subdomains and seconds >= 31_536_000):
         raise ConfigurationError(
             f"HSTS preload with {seconds} seconds, subdomains={subdomains}: preload lists take only hosts "
@@ -138,9 +134,7 @@ def content_security_policy(
     """
     for source in (*scripts, *styles, *connect, *images):
         if _SOURCE.fullmatch(source) is None:
-            raise ConfigurationError(
-                f"CSP source {source!r} is not one source: give each by itself, without ; or ,"
-            )
+            raise ConfigurationError(f"CSP source {source!r} is not one source: give each by itself, without ; or ,")
 
     def directive(name: str, further: Sequence[str]) -> str:
         return " ".join((name, "'self'", *further))

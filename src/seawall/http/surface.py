@@ -38,13 +38,13 @@ class Surface:
     fallback: Target
     cors: CorsPolicy | None
     max_path: int
-    request_ids: Callable[[], str]
+    request_ids: Callable[[], bytes]
     lifespan: Target
 
     def app(self) -> Callable[[Any, Any, Any], Awaitable[None]]:
         """Return the ASGI application: a plain function, so that a call costs one coroutine, the plan's."""
 
-        def dispatch(scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        def dispatch(scope: Any, receive: Any, send: Any) -> Any:
             if scope["type"] != "http":
                 return self.other(scope, receive, send)
             matcher = self.matchers.get(scope["method"])
@@ -67,7 +67,7 @@ class Surface:
 
         return dispatch
 
-    def encoded(self, matcher: Matcher, raw: bytes, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+    def encoded(self, matcher: Matcher, raw: bytes, scope: Any, receive: Any, send: Any) -> Any:
         """Find the plan for a path with percent-encoded characters."""
         root = scope.get("root_path", "").encode()
         if root and raw.startswith(root):
@@ -110,7 +110,8 @@ class Surface:
         if method == "OPTIONS":
             return Allowed(allowed)
         return MethodNotAllowed(
-            f"{method[:32]} is not possible here; {', '.join(allowed)} are.", headers={"Allow": ", ".join(allowed)}
+            f"{method[:32]} is not possible here; {', '.join(allowed)} are.",
+            headers={"Allow": ", ".join(allowed)},
         )
 
     def allowed(self, path: str) -> tuple[str, ...]:
@@ -165,8 +166,12 @@ class Settle:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the call that answers or raises."""
         writer.lines(
-            f"{writer.bind('settle', settle)}(parts, call)", "status = 204", "content_type = None", 'body = b""'
+            f"{writer.bind('settle', settle)}(parts, call)",
+            "status = 204",
+            "content_type = None",
+            'body = b""',
         )
+        inner()
 
 
 def settle(outcome: Problem | Allowed | Preflight, call: Call) -> None:

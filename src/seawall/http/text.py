@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
@@ -26,29 +25,23 @@ def reader(hint: Any) -> Callable[[str], Any] | None:
     if bare(hint) in _NUMBERS:
         # A number's text is its JSON text, and a bound decoder is an order of magnitude faster than convert().
         return msgspec.json.Decoder(hint).decode
-    return _converter(hint, str)
+    return _converter(hint)
 
 
 def many_reader(hint: Any) -> Callable[[list[str]], Any]:
     """Return what turns every text of one name into a collection of type *hint*."""
-    return _converter(_without_none(hint), list)
+    return _converter(_without_none(hint))
 
 
-def _converter(hint: Any, _: type) -> Callable[[Any], Any]:
+def _converter(hint: Any) -> Callable[[Any], Any]:
     # convert() looks a Struct's type up in a cache but analyses any other type at each call.
-    wrapper = msgspec.defstruct("Text", [("value", hint)])
+    wrapper: Any = msgspec.defstruct("Text", [("value", hint)])
     convert = msgspec.convert
-    hook = decimal_hook if bare(hint) is Decimal else None
 
     def read(text: Any) -> Any:
-        return convert({"value": text}, wrapper, strict=False, dec_hook=hook).value
+        return convert({"value": text}, wrapper, strict=False).value
 
     return read
-
-
-def decimal_hook(kind: type, value: Any) -> Any:
-    """Convert what msgspec leaves to us."""
-    return kind(value)
 
 
 def _without_none(hint: Any) -> Any:

@@ -78,7 +78,9 @@ def _version_of(accept: bytes) -> str | None:
 
 
 def version_switch(
-    versions: Versions, targets: Mapping[str, Target], refuse: Callable[[Any, Any, Any, Problem], Awaitable[None]]
+    versions: Versions,
+    targets: Mapping[str, Target],
+    refuse: Callable[[Any, Any, Any, Problem], Awaitable[None]],
 ) -> Target:
     """Return a target that hands a call to the version it names."""
 

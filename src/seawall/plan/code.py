@@ -47,7 +47,7 @@ class CodeCache:
 def _filename(label: str, source: str) -> str:
     """Return a name for tracebacks that no other source has."""
     filename, number = f"<seawall plan {label}>", 2
-    while filename in linecache.cache and "".join(linecache.cache[filename][2]) != source:
+    while filename in linecache.cache and "".join(linecache.getlines(filename)) != source:
         filename, number = f"<seawall plan {label} #{number}>", number + 1
     return filename
 

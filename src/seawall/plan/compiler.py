@@ -80,12 +80,8 @@ def compile_plan(
         _nest(writer, ordered)
     source = writer.source
     run = codes.function(source, "plan", f"{operation.name or 'fallback'} ({carrier})", writer.namespace)
-    resources = tuple(
-        (name, value.type) for name, value in writer.namespace.items() if isinstance(value, AppResource)
-    )
-    steps = tuple(
-        Step(fragment.name, fragment.place, getattr(fragment, "note", "")) for fragment in ordered
-    )
+    resources = tuple((name, value.type) for name, value in writer.namespace.items() if isinstance(value, AppResource))
+    steps = tuple(Step(fragment.name, fragment.place, getattr(fragment, "note", "")) for fragment in ordered)
     return Plan(operation.name, carrier, steps, policy, source, run, writer.namespace, resources, route)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from seawall.call import Call, current
 from seawall.operation import Operation
 from seawall.plan.places import Place
 from seawall.plan.writer import Writer
 
-__all__ = ["DirectCall", "DirectReceive", "SIGNATURE"]
+__all__ = ["SIGNATURE", "DirectCall", "DirectReceive"]
 
 SIGNATURE = "arguments"
 
@@ -21,7 +20,7 @@ class DirectReceive:
     name = "receive"
     place = Place.RECEIVE
 
-    def __init__(self, operation: str, new_request_id: Callable[[], str]) -> None:
+    def __init__(self, operation: str, new_request_id: Callable[[], bytes]) -> None:
         self._operation = operation
         self._new_request_id = new_request_id
 
@@ -40,9 +39,7 @@ class DirectReceive:
         outer = current.get(None)
         if outer is None:
             return Call(self._new_request_id(), self._operation)
-        return Call(
-            outer.request_id, self._operation, outer.metadata, outer.peer, principal=outer.principal
-        )
+        return Call(outer.id, self._operation, outer.metadata, outer.peer, principal=outer.principal)
 
 
 class DirectCall:
@@ -60,3 +57,4 @@ class DirectCall:
         function = writer.bind("operation", self._operation.function)
         taken = "".join(f", {name}={reference}" for name, reference in self._references(writer).items())
         writer.line(f"result = await {function}(**arguments{taken})")
+        inner()

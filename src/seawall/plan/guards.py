@@ -19,8 +19,15 @@ __all__ = ["Fragment", "Guard"]
 class Fragment(Protocol):
     """A part of a plan: it writes its lines around those of everything further in."""
 
-    name: str
-    place: Place
+    @property
+    def name(self) -> str:
+        """What it is called where plans are shown."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where in the order it stands."""
+        ...
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write this fragment's lines, calling *inner* once where everything further in belongs.
@@ -48,9 +55,9 @@ class Guard:
     call is over, however it ended, if and only if `check` returned.
     """
 
-    name: ClassVar[str] = ""
+    name: str = ""
     """Unique among the guards of an operation; one of the same name further in replaces this one."""
-    place: ClassVar[Place] = Place.AUTHORISE
+    place: Place = Place.AUTHORISE
     """Where in the order it stands."""
     problems: ClassVar[tuple[type[Problem], ...]] = ()
     """What it may answer, for the API document."""

@@ -80,8 +80,8 @@ def test_insecure_only_when_asked():
 
 def test_delete():
     assert delete_cookie("__Host-a", partitioned=True) == (
-        b"__Host-a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax; "
-        b"Partitioned"
+        b"__Host-a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure; HttpOnly; "
+        b"SameSite=Lax; Partitioned"
     )
     assert b"Path=/x" in delete_cookie("a", path="/x", max_age=500)
     assert b"Max-Age=0" in delete_cookie("a", path="/x", max_age=500)

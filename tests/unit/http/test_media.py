@@ -15,7 +15,6 @@ from seawall.http.media import MediaType, charset, is_json, is_json_content_type
         b"text/html;charset=utf-8",
         b"Text/HTML;Charset=utf-8",
         b'text/html; charset="utf-8"',
-        b"text/html;charset=utf-8",
         b"  text/html ;;  charset=utf-8 ; ",
     ],
 )

@@ -28,7 +28,7 @@ def test_weights_of_the_rfc(offer, weight):
     accept = (
         b"text/*;q=0.3, text/plain;q=0.7, text/plain;format=flowed, text/plain;format=fixed;q=0.4, */*;q=0.5"
     )
-    # A probe of known weight finds the weight of the offer: the heavier of the two is chosen, the first among equals.
+    # A probe of known weight finds the offer's: the heavier of the two is chosen, the first among equals.
     for probe in range(1, 11):
         members = accept + b", probe/probe;q=%.1f" % (probe / 10)
         chosen = negotiate(members, ("probe/probe", offer))

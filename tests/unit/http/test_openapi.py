@@ -12,11 +12,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from seawall.call import Principal
 from seawall.http.binding import bind
-from seawall.http.openapi import Contact, Info, Licence, Server, document, index, versions
+from seawall.http.openapi import Contact, Info, Licence, Server, document, index, versions_of
 from seawall.http.parameters import Body, Check, Cookie, Form, Header, Query
 from seawall.http.reply import Reply
 from seawall.http.route import Route, parse_template
+from seawall.http.versions import Versions
 from seawall.operation import Policy, describe
 from seawall.plan.guards import Guard
 from seawall.plan.places import Place
@@ -25,6 +27,7 @@ from seawall.problems import (
     Conflict,
     DeclarationError,
     FieldError,
+    Misdirected,
     NotFound,
     Unauthorized,
 )
@@ -321,9 +324,13 @@ def test_forms_and_files_and_raw_bodies() -> None:
 def test_only_problems_that_can_happen_are_listed() -> None:
     async def plain(name: str) -> str: ...
     async def words(q: str | None = None) -> str: ...
+    async def many(q: list[str] = []) -> str: ...  # noqa: B006
+    async def agent(user_agent: Annotated[str, Header()] = "") -> str: ...
     async def count(limit: int = 3) -> str: ...
+    async def page() -> Response: ...
 
-    general = {"200", "406", "414", "431", "500"}
+    general = {"200", "414", "431", "500"}
+    answering = general | {"406"}
 
     def statuses(function: Any, path: str, method: str = "GET", **options: Any) -> set[str]:
         whole = valid(route(path, function, method, **{"timeout": None, **options}))
@@ -332,12 +339,15 @@ def test_only_problems_that_can_happen_are_listed() -> None:
 
     assert statuses(nothing, "/") == general
     assert statuses(nothing, "/", timeout=2) == general | {"504"}
-    assert statuses(plain, "/{name}") == general
-    assert statuses(plain, "/") == general | {"400", "422"}
-    assert statuses(words, "/") == general | {"400"}
-    assert statuses(count, "/") == general | {"400", "422"}
-    assert statuses(read_product, "/{product_id}") == general | {"422"}
-    assert statuses(create_product, "/", "POST") == general | {"400", "413", "415", "422"}
+    assert statuses(plain, "/{name}") == answering
+    assert statuses(plain, "/") == answering | {"400", "422"}
+    assert statuses(words, "/") == answering | {"400", "422"}
+    assert statuses(many, "/") == answering | {"400"}
+    assert statuses(agent, "/") == answering
+    assert statuses(count, "/") == answering | {"400", "422"}
+    assert statuses(page, "/") == general
+    assert statuses(read_product, "/{product_id}") == answering | {"422"}
+    assert statuses(create_product, "/", "POST") == answering | {"400", "408", "413", "415", "422"}
 
 
 def test_a_check_can_refuse_what_needs_no_conversion() -> None:
@@ -434,19 +444,20 @@ def test_location_only_where_a_reply_creates() -> None:
 def test_no_content_where_nothing_is_returned() -> None:
     async def page() -> Response: ...
     async def maybe() -> Product | None: ...
+    async def either() -> Product | Response: ...
 
-    whole = valid(route("/a", nothing, "DELETE", 204), route("/b", page), route("/c", maybe))
+    whole = valid(route("/a", nothing, "DELETE", 204), route("/b", page), route("/c", maybe), route("/d", either))
     assert "content" not in whole["paths"]["/a"]["delete"]["responses"]["204"]
     assert "content" not in whole["paths"]["/b"]["get"]["responses"]["200"]
     schema = whole["paths"]["/c"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert schema == {"anyOf": [{"$ref": "#/components/schemas/Product"}, {"type": "null"}]}
+    schema = whole["paths"]["/d"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/Product"}
 
 
 def test_deprecation_is_said_everywhere() -> None:
     whole = valid(
-        route(
-            "/old", nothing, deprecated=date(2026, 1, 2), sunset="2027-03-04", successor="/new", name="old"
-        ),
+        route("/old", nothing, deprecated=date(2026, 1, 2), sunset="2027-03-04", successor="/new", name="old"),
         route("/odd", nothing, deprecated=True, name="odd"),
     )
     old = whole["paths"]["/old"]["get"]
@@ -484,13 +495,18 @@ def test_one_document_for_each_version_where_they_share_paths() -> None:
     ]
     with pytest.raises(DeclarationError, match=r"GET /a is 'nothing' of version '1' as well"):
         document(INFO, routes)
-    assert versions(routes) == ("1", "2")
+    assert versions_of(routes) == ("1", "2")
     one = valid(*routes, version="1")
-    two = valid(*routes, version="2", version_header="Api-Version")
+    two = valid(*routes, version="2", versions=Versions(by="header"))
     assert list(one["paths"]["/a"]) == ["get"]
     assert set(two["paths"]["/a"]) == {"get", "post"}
     assert two["paths"]["/a"]["get"]["operationId"] == "nothing"
-    assert two["paths"]["/a"]["get"]["parameters"][0]["schema"] == {"const": "2"}
+    (parameter,) = two["paths"]["/a"]["get"]["parameters"]
+    assert (parameter["name"], parameter["required"]) == ("API-Version", True)
+    assert parameter["schema"] == {"type": "string", "const": "2"}
+    assert "400" in two["paths"]["/a"]["get"]["responses"]
+    default = valid(*routes, version="2", versions=Versions(by="header", default="2"))
+    assert default["paths"]["/a"]["get"]["parameters"][0]["required"] is False
     assert "parameters" not in two["paths"]["/z"]["get"]
     assert index(INFO, routes, "/openapi/{}.json".format) == {
         "title": "Shop",
@@ -502,10 +518,27 @@ def test_one_document_for_each_version_where_they_share_paths() -> None:
 
 
 def test_media_types_that_carry_a_version() -> None:
-    whole = valid(route("/a", create_product, "POST", 201), media_types=("application/vnd.shop.v2+json",))
+    whole = valid(route("/a", create_product, "POST", 201, version="2"), version="2", versions=Versions(by="media"))
     operation = whole["paths"]["/a"]["post"]
-    assert list(operation["requestBody"]["content"]) == ["application/vnd.shop.v2+json"]
-    assert list(operation["responses"]["201"]["content"]) == ["application/vnd.shop.v2+json"]
+    assert list(operation["requestBody"]["content"]) == ["application/json", "application/msgpack"]
+    assert list(operation["responses"]["201"]["content"]) == [
+        "application/json; version=2",
+        "application/msgpack; version=2",
+    ]
+
+
+def test_problems_any_operation_can_be_answered_with() -> None:
+    whole = valid(route("/", nothing), problems=(Misdirected,))
+    assert "421" in whole["paths"]["/"]["get"]["responses"]
+
+
+def test_a_principal_that_must_be_known_means_401() -> None:
+    async def mine(principal: Principal) -> str: ...
+    async def anyone(principal: Principal | None) -> str: ...
+
+    whole = valid(route("/a", mine), route("/b", anyone))
+    assert "401" in whole["paths"]["/a"]["get"]["responses"]
+    assert "401" not in whole["paths"]["/b"]["get"]["responses"]
 
 
 def test_what_is_not_documented_is_left_out_and_tails_are_plain_names() -> None:

@@ -134,10 +134,13 @@ def test_host_only_when_asked_for(host, believed):
         (b"for=192.0.2.43, for=10.0.0.2", ("192.0.2.43", "http", None)),
         (b'for=192.0.2.43,for="[fd00::1]",for=unknown', ("10.0.0.1", "http", None)),
         (b"for=_hidden, for=10.0.0.7", ("10.0.0.7", "http", None)),
-        (b"for=192.0.2.43;proto=https;host=shop.example, for=10.0.0.2;proto=http;host=inner", ("192.0.2.43", "https", "shop.example")),
+        (
+            b"for=192.0.2.43;proto=https;host=shop.example, for=10.0.0.2;proto=http;host=inner",
+            ("192.0.2.43", "https", "shop.example"),
+        ),
         (b"for=192.0.2.43, for=10.0.0.2;proto=https;host=inner", ("192.0.2.43", "https", "inner")),
         (b"for=6.6.6.6;proto=https;host=evil, for=192.0.2.43;proto=http", ("192.0.2.43", "http", None)),
-        (b'for = 192.0.2.43', ("10.0.0.1", "http", None)),
+        (b"for = 192.0.2.43", ("10.0.0.1", "http", None)),
         (b'for="192.0.2.43', ("10.0.0.1", "http", None)),
         (b"for=192.0.2.43;for=6.6.6.6", ("10.0.0.1", "http", None)),
         (b'for=192.0.2.43;host="a,b"', ("192.0.2.43", "http", None)),
@@ -149,7 +152,7 @@ def test_host_only_when_asked_for(host, believed):
         (b"", ("10.0.0.1", "http", None)),
         (b"secret=x", ("10.0.0.1", "http", None)),
     ],
-)  # fmt: skip
+)
 def test_forwarded(field, client):
     trusted = TrustedProxies(NETWORKS, header="forwarded", believe_host=True)
     assert trusted.client("10.0.0.1", "http", [(b"forwarded", field)]) == client
@@ -159,7 +162,9 @@ def test_only_the_chosen_kind_of_header_is_read():
     headers = [*x(b"1.2.3.4", b"https"), (b"forwarded", b"for=5.6.7.8;proto=https")]
     assert TrustedProxies(NETWORKS).client("10.0.0.1", "http", headers)[0] == "1.2.3.4"
     assert TrustedProxies(NETWORKS, header="forwarded").client("10.0.0.1", "http", headers)[0] == "5.6.7.8"
-    assert TrustedProxies(NETWORKS, header="forwarded").client("10.0.0.1", "http", x(b"1.2.3.4", b"https")) == ("10.0.0.1", "http", None)  # fmt: skip
+    assert TrustedProxies(NETWORKS, header="forwarded").client(
+        "10.0.0.1", "http", x(b"1.2.3.4", b"https")
+    ) == ("10.0.0.1", "http", None)
 
 
 def test_unix_socket_is_trusted_by_name():
@@ -199,7 +204,7 @@ def test_memory_is_bounded(monkeypatch):
 
 @pytest.mark.parametrize("network", ["", "proxy.example", "10.0.0.0/33", "10.0.0.1/8", "*"])
 def test_malformed_networks_stop_the_start(network):
-    with pytest.raises(ConfigurationError, match="write '10.0.0.7', '10.0.0.0/8'") as caught:
+    with pytest.raises(ConfigurationError, match=r"write '10\.0\.0\.7', '10\.0\.0\.0/8'") as caught:
         TrustedProxies([network])
     assert repr(network) in str(caught.value)
 

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+
 from storefront.chinook import ChinookError, read_chinook
 from storefront.types import OrderStatus
 
@@ -17,7 +18,9 @@ FILE = {
         {"TrackId": 1, "Name": "Go Down", "AlbumId": 1, "GenreId": 1, "UnitPrice": 0.99, "Composer": "…"},
         {"TrackId": 2, "Name": "Overdose", "AlbumId": None, "GenreId": None, "UnitPrice": 1.99},
     ],
-    "Customer": [{"CustomerId": 7, "FirstName": "Luís", "LastName": "Gonçalves", "Email": "Luis@Example.com"}],
+    "Customer": [
+        {"CustomerId": 7, "FirstName": "Luís", "LastName": "Gonçalves", "Email": "Luis@Example.com"}
+    ],
     "Invoice": [{"InvoiceId": 9, "CustomerId": 7, "InvoiceDate": "2021-01-01T00:00:00", "Total": 3.97}],
     "InvoiceLine": [
         {"InvoiceLineId": 1, "InvoiceId": 9, "TrackId": 1, "UnitPrice": 0.99, "Quantity": 2},
@@ -42,14 +45,22 @@ def reasons(change):
 def test_takes_everything_over(bom):
     chinook = read(bom=bom)
     assert chinook.skipped == ()
-    (customer,), products, (order,) = chinook.dataset.customers, chinook.dataset.products, chinook.dataset.orders
+    (customer,), products, (order,) = (
+        chinook.dataset.customers,
+        chinook.dataset.products,
+        chinook.dataset.orders,
+    )
     assert (customer.email, customer.name) == ("luis@example.com", "Luís Gonçalves")
     assert [(row.sku, row.category, row.price) for row in products] == [
         ("CHINOOK-T1", "Rock", 99),
         ("CHINOOK-T2", "Uncategorised", 199),
     ]
     assert products[0].description == "AC/DC · Let There Be Rock"
-    assert (order.reference, order.email, order.status) == ("CHINOOK-I9", "luis@example.com", OrderStatus.DELIVERED)
+    assert (order.reference, order.email, order.status) == (
+        "CHINOOK-I9",
+        "luis@example.com",
+        OrderStatus.DELIVERED,
+    )
     assert order.placed_at == datetime(2021, 1, 1, tzinfo=UTC)
     assert [(line.sku, line.quantity, line.unit_price) for line in order.lines] == [
         ("CHINOOK-T1", 2, 99),

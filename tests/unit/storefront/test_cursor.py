@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+
 from storefront.cursor import _mark, decode_cursor, encode_cursor
 from storefront.problems import InvalidCursor
 from storefront.products import _NameKey
@@ -20,7 +21,8 @@ def forge(place) -> str:
 
 
 @pytest.mark.parametrize(
-    ("key", "kind"), [("ölkännchen, “groß”", _NameKey), ("x" * 600, _NameKey), (0, Cents), (4_900, Cents), (WHEN, Moment)]
+    ("key", "kind"),
+    [("ölkännchen, “groß”", _NameKey), ("x" * 600, _NameKey), (0, Cents), (4_900, Cents), (WHEN, Moment)],
 )
 def test_comes_back_as_it_went(key, kind):
     cursor = encode_cursor(SEARCH, key, 42)
@@ -44,7 +46,9 @@ def test_every_change_of_a_character_is_noticed():
                     decode_cursor(cursor[:place] + other + cursor[place + 1 :], SEARCH, _NameKey)
 
 
-@pytest.mark.parametrize("cursor", ["", "=", "a", "abcd", "[]", "é", "W10", "bnVsbA", "a" * 2_000, "W10=", " W10", "W10\n"])
+@pytest.mark.parametrize(
+    "cursor", ["", "=", "a", "abcd", "[]", "é", "W10", "bnVsbA", "a" * 2_000, "W10=", " W10", "W10\n"]
+)
 def test_what_is_no_cursor_is_refused(cursor):
     with pytest.raises(InvalidCursor) as caught:
         decode_cursor(cursor, SEARCH, _NameKey)

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from storefront.database import DEFAULT_URL, Database, database_url
 
 from seawall.problems import ConfigurationError
+from storefront.database import DEFAULT_URL, Database, database_url
 
 
 def test_the_storefronts_own_variable_goes_first():

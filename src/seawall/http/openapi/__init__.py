@@ -10,7 +10,7 @@ The attributes of a type are described by ``msgspec.Meta(description=…, exampl
 ``Attributes:`` section of its docstring.
 """
 
-from seawall.http.openapi.document import document, index, versions
+from seawall.http.openapi.document import document, index, versions_of
 from seawall.http.openapi.info import Contact, Info, Licence, Server
 
-__all__ = ["Contact", "Info", "Licence", "Server", "document", "index", "versions"]
+__all__ = ["Contact", "Info", "Licence", "Server", "document", "index", "versions_of"]

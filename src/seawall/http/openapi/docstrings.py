@@ -55,11 +55,7 @@ def class_docs(cls: Any) -> Docs:
     """Return what the docstring of *cls* itself says; nothing where it was generated or inherited."""
     text = vars(cls).get("__doc__") or ""
     # dataclasses and named tuples without a docstring are given their signature as one
-    if (
-        not text
-        or re.match(rf"{re.escape(cls.__name__)}\(.*\)\Z", text, re.DOTALL)
-        or text == "An enumeration."
-    ):
+    if not text or re.match(rf"{re.escape(cls.__name__)}\(.*\)\Z", text, re.DOTALL) or text == "An enumeration.":
         return Docs()
     return read(inspect.cleandoc(text), f"class {cls.__qualname__}")
 

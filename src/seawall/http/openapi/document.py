@@ -20,13 +20,21 @@ from seawall.http.openapi.requests import (
     request_body,
     takes_bytes,
 )
-from seawall.http.openapi.responses import HEADERS, PROBLEM_SCHEMAS, SharedResponses, returns_content, success
+from seawall.http.openapi.responses import (
+    HEADERS,
+    PROBLEM_SCHEMAS,
+    SharedResponses,
+    answer_type,
+    returns_content,
+    success,
+)
 from seawall.http.openapi.schemas import SchemaHook, Schemas
 from seawall.http.openapi.usage import Mode
 from seawall.http.route import Route
-from seawall.problems import DeclarationError
+from seawall.http.versions import Versions
+from seawall.problems import BadRequest, DeclarationError, NotAcceptable, Problem
 
-__all__ = ["document", "index", "versions"]
+__all__ = ["document", "index", "versions_of"]
 
 _METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH")
 _TAIL = re.compile(r"\{(\w+):path\}")
@@ -37,8 +45,8 @@ def document(
     routes: Sequence[Route],
     *,
     version: str | None = None,
-    version_header: str | None = None,
-    media_types: Sequence[str] = MEDIA_TYPES,
+    versions: Versions | None = None,
+    problems: Sequence[type[Problem]] = (),
     schema_hook: SchemaHook | None = None,
 ) -> dict[str, Any]:
     """Return the OpenAPI 3.1.1 document of *routes*, as dictionaries, lists, text and numbers.
@@ -49,45 +57,39 @@ def document(
         info: What to say about the service.
         routes: The routes; those that are not documented are left out.
         version: Describe the routes of this version and those without one; None describes all of them.
-        version_header: The header field by which callers choose *version*, listed as a parameter.
-        media_types: What bodies may be and answers are; other than the default where callers choose the
-            version by media type.
+        versions: How callers name the version they mean; with it, the document says so.
+        problems: What any operation can be answered with beside what follows from its route: `Misdirected`
+            where hosts are checked.
         schema_hook: Returns the schema of a type msgspec does not know, or raises NotImplementedError.
 
     Raises:
         DeclarationError: A type has no schema, an example is not JSON, or two routes share method and path,
             which one document cannot say.
     """
-    listed = [
-        route
-        for route in routes
-        if route.documented and (version is None or route.version in (None, version))
-    ]
+    listed = [route for route in routes if route.documented and (version is None or route.version in (None, version))]
     _check_distinct(listed)
     schemas = Schemas(_uses(listed), schema_hook)
     schemes = _SecuritySchemes()
     shared = SharedResponses()
     identifiers = _operation_ids(listed)
     paths: dict[str, dict[str, Any]] = {}
-    kinds = tuple(media_types)
     for route, identifier in sorted(zip(listed, identifiers, strict=True), key=lambda pair: _order(pair[0])):
         docs = read(route.operation.description, route.operation.where)
         listed_parameters = parameters(route, schemas, docs)
-        if version_header is not None and route.version is not None:
-            listed_parameters.append(_version_parameter(version_header, route.version))
+        listed_parameters += _version_parameters(route, versions)
         operation = given(
             tags=list(route.tags),
             summary=route.operation.summary,
             description=_description(route, docs.text),
             operationId=identifier,
             parameters=listed_parameters,
-            requestBody=request_body(route, schemas, docs, kinds),
+            requestBody=request_body(route, schemas, docs),
             deprecated=bool(route.policy.deprecated) or None,
             security=schemes.requirement(route),
         )
         operation["responses"] = {
-            str(route.status): success(route, schemas, docs, kinds),
-            **shared.responses(route, docs),
+            str(route.status): success(route, schemas, docs, _answer_types(route, versions)),
+            **shared.responses(route, docs, (*problems, *_version_problems(route, versions))),
         }
         paths.setdefault(_TAIL.sub(r"{\1}", route.path), {})[route.method.lower()] = operation
     first_seen = {_TAIL.sub(r"{\1}", route.path): None for route in listed}
@@ -110,11 +112,9 @@ def document(
     return result
 
 
-def versions(routes: Iterable[Route]) -> tuple[str, ...]:
+def versions_of(routes: Iterable[Route]) -> tuple[str, ...]:
     """Return the versions of *routes*, in the order in which they first appear."""
-    return tuple(
-        dict.fromkeys(route.version for route in routes if route.documented and route.version is not None)
-    )
+    return tuple(dict.fromkeys(route.version for route in routes if route.documented and route.version is not None))
 
 
 def index(info: Info, routes: Iterable[Route], url: Callable[[str], str]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def index(info: Info, routes: Iterable[Route], url: Callable[[str], str]) -> dic
     """
     return {
         "title": info.title,
-        "documents": [{"version": version, "url": url(version)} for version in versions(routes)],
+        "documents": [{"version": version, "url": url(version)} for version in versions_of(routes)],
     }
 
 
@@ -139,7 +139,7 @@ def _uses(routes: Iterable[Route]) -> Iterator[tuple[Any, Mode]]:
         if body is not None and not takes_bytes(body):
             yield body.parameter.type, input_mode(route)
         if returns_content(route):
-            yield route.result, Mode.OUTPUT
+            yield answer_type(route), Mode.OUTPUT
 
 
 def _check_distinct(routes: Iterable[Route]) -> None:
@@ -155,7 +155,7 @@ def _check_distinct(routes: Iterable[Route]) -> None:
 
 
 def _operation_ids(routes: Sequence[Route]) -> list[str]:
-    several = len(versions(routes)) > 1
+    several = len(versions_of(routes)) > 1
     names = [
         f"{route.operation.name}_{re.sub(r'[^A-Za-z0-9]+', '_', route.version)}"
         if several and route.version is not None
@@ -193,14 +193,31 @@ def _description(route: Route, text: str) -> str:
     return "\n\n".join(filter(None, (text, " ".join(notes))))
 
 
-def _version_parameter(name: str, version: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "header",
-        "description": "The version of the API.",
-        "required": False,
-        "schema": {"const": version},
-    }
+def _version_parameters(route: Route, versions: Versions | None) -> list[dict[str, Any]]:
+    if route.version is None or versions is None or versions.by != "header":
+        return []
+    return [
+        {
+            "name": versions.header,
+            "in": "header",
+            "description": "The version of the API.",
+            "required": versions.default != route.version,
+            "schema": {"type": "string", "const": route.version},
+        }
+    ]
+
+
+def _answer_types(route: Route, versions: Versions | None) -> tuple[str, ...]:
+    if route.version is None or versions is None or versions.by != "media":
+        return MEDIA_TYPES
+    # OpenAPI has no parameter called Accept: it is made of these.
+    return tuple(f"{kind}; version={route.version}" for kind in MEDIA_TYPES)
+
+
+def _version_problems(route: Route, versions: Versions | None) -> tuple[type[Problem], ...]:
+    if route.version is None or versions is None or versions.by == "path":
+        return ()
+    return (BadRequest,) if versions.by == "header" else (BadRequest, NotAcceptable)
 
 
 def _tags(info: Info, routes: Iterable[Route]) -> list[dict[str, str]]:
@@ -227,11 +244,7 @@ class _SecuritySchemes:
 
     def requirement(self, route: Route) -> list[dict[str, list[str]]]:
         """Return the Security Requirement Objects of *route*: every authenticating guard."""
-        names = [
-            self._name(guard.name, guard.security)
-            for guard in route.policy.guards
-            if guard.security is not None
-        ]
+        names = [self._name(guard.name, guard.security) for guard in route.policy.guards if guard.security is not None]
         return [{name: [] for name in names}] if names else []
 
     def _name(self, guard: str, scheme: Mapping[str, Any]) -> str:

@@ -75,11 +75,7 @@ def _reached(value: Any, components: Mapping[str, Any]) -> set[str]:
     rest = [value]
     while rest:
         part = rest.pop()
-        if (
-            isinstance(part, str)
-            and part.startswith(_PREFIX)
-            and (name := part.removeprefix(_PREFIX)) not in found
-        ):
+        if isinstance(part, str) and part.startswith(_PREFIX) and (name := part.removeprefix(_PREFIX)) not in found:
             found.add(name)
             rest.append(components[name])
         elif isinstance(part, dict):

@@ -78,9 +78,7 @@ def _parameter(
     description = schema.pop("description", None) or described.get(bound.parameter.name)
     examples = schema.pop("examples", None)
     required = bound.source is Source.PATH or (bound.parameter.required and not optional)
-    default = (
-        msgspec.NODEFAULT if bound.parameter.default is MISSING else plain_value(bound.parameter.default)
-    )
+    default = msgspec.NODEFAULT if bound.parameter.default is MISSING else plain_value(bound.parameter.default)
     if default is not msgspec.NODEFAULT and default is not None:
         schema["default"] = default
     result: dict[str, Any] = {"name": bound.wire, "in": bound.source.value}
@@ -93,15 +91,11 @@ def _parameter(
         result |= {"style": "form", "explode": True} if bound.source is Source.QUERY else {"style": "simple"}
     result["schema"] = schema
     if examples:
-        result["examples"] = {
-            f"example{number}": {"value": value} for number, value in enumerate(examples, 1)
-        }
+        result["examples"] = {f"example{number}": {"value": value} for number, value in enumerate(examples, 1)}
     return result
 
 
-def request_body(
-    route: Route, schemas: Schemas, docs: Docs, media_types: tuple[str, ...]
-) -> dict[str, Any] | None:
+def request_body(route: Route, schemas: Schemas, docs: Docs) -> dict[str, Any] | None:
     """Return the Request Body Object of *route*, or None if it takes none."""
     bound = body_of(route)
     if bound is None:
@@ -112,7 +106,7 @@ def request_body(
         content: dict[str, Any] = {"*/*": {}}
     else:
         schema = schemas.schema(bound.parameter.type, input_mode(route))
-        kinds = _form_types(bound) if bound.source is Source.FORM else media_types
+        kinds = _form_types(bound) if bound.source is Source.FORM else MEDIA_TYPES
         content = {kind: with_example(schema, docs.request) for kind in kinds}
     return {**result, "required": bound.parameter.required, "content": content}
 

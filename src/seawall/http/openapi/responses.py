@@ -27,11 +27,13 @@ from seawall.problems import (
     MalformedQuery,
     NotAcceptable,
     Problem,
+    RequestTimeout,
+    Unauthorized,
     UnsupportedMediaType,
     UriTooLong,
 )
 
-__all__ = ["HEADERS", "PROBLEM_SCHEMAS", "SharedResponses", "problems_of", "returns_content", "success"]
+__all__ = ["HEADERS", "PROBLEM_SCHEMAS", "SharedResponses", "answer_type", "problems_of", "returns_content", "success"]
 
 _WITH_LOCATION = frozenset({201, 202, 301, 302, 303, 307, 308})
 _TEXT = {"type": "string"}
@@ -109,8 +111,25 @@ ProblemType = type[Problem]
 
 def returns_content(route: Route) -> bool:
     """Whether a success of *route* has a body that a schema describes."""
-    result = bare(route.result)
-    return result is not type(None) and not (isinstance(result, type) and issubclass(result, Response))
+    return answer_type(route) is not type(None)
+
+
+def answer_type(route: Route) -> Any:
+    """Return what is encoded as the body of a success; ``NoneType`` where nothing is.
+
+    Starlette responses are left out: what they hold is known to the operation alone.
+    """
+    members = [member for member in union_members(bare(route.result)) if not _is_response(member)]
+    if len(members) == len(union_members(bare(route.result))):
+        return route.result
+    result: Any = members[0] if members else type(None)
+    for member in members[1:]:
+        result = result | member
+    return result
+
+
+def _is_response(hint: Any) -> bool:
+    return isinstance(bare(hint), type) and issubclass(bare(hint), Response)
 
 
 def success(route: Route, schemas: Schemas, docs: Docs, media_types: Sequence[str]) -> dict[str, Any]:
@@ -121,15 +140,17 @@ def success(route: Route, schemas: Schemas, docs: Docs, media_types: Sequence[st
     example: Example | None = docs.response or (docs.request if body_of(route) is None else None)
     content: dict[str, Any] = {}
     if returns_content(route):
-        schema = schemas.schema(route.result, Mode.OUTPUT)
+        schema = schemas.schema(answer_type(route), Mode.OUTPUT)
         content = {kind: with_example(schema, example) for kind in media_types}
     description = docs.returns or HTTPStatus(route.status).phrase
     return {"description": description, **given(headers=headers, content=content)}
 
 
-def problems_of(route: Route) -> list[ProblemType]:
+def problems_of(route: Route, further: Sequence[ProblemType] = ()) -> list[ProblemType]:
     """Return the problems a call of *route* can be answered with, each once, by status."""
-    found: list[ProblemType] = [NotAcceptable, UriTooLong, HeadersTooLarge, InternalError]
+    found: list[ProblemType] = [UriTooLong, HeadersTooLarge, InternalError]
+    if not all(member is type(None) or _is_response(member) for member in union_members(route.operation.returns)):
+        found.append(NotAcceptable)
     sources = {bound.source for bound in route.bounds}
     if Source.QUERY in sources:
         found.append(MalformedQuery)
@@ -137,23 +158,29 @@ def problems_of(route: Route) -> list[ProblemType]:
         found.append(InvalidInput)
     body = body_of(route)
     if body is not None:
-        found.append(ContentTooLarge)
+        found += [ContentTooLarge, RequestTimeout]
         if not takes_bytes(body):
-            found += [UnsupportedMediaType, InvalidInput]
-            found.append(MalformedBody if body.source is Source.BODY else MalformedQuery)
-            found += [MalformedBody] if body.source is Source.FORM else []
+            found += [MalformedBody, UnsupportedMediaType, InvalidInput]
+    if any(bound.source is Source.PRINCIPAL and not _takes_none(bound) for bound in route.bounds):
+        found.append(Unauthorized)
     if any(bound.checks for bound in route.bounds):
         found.append(InvalidInput)
     if route.policy.timeout is not None:
         found.append(DeadlineExceeded)
     for guard in route.policy.guards:
         found += guard.problems
-    found += route.problems
+    found += (*further, *route.problems)
     return sorted(dict.fromkeys(found), key=lambda problem: problem.status)
+
+
+def _takes_none(bound: Bound) -> bool:
+    return type(None) in union_members(bare(bound.parameter.type))
 
 
 def _can_be_wrong(bound: Bound) -> bool:
     parameter = bound.parameter
+    if bound.source is Source.QUERY and not bound.many:
+        return True  # it can be given twice
     members = [member for member in union_members(parameter.type) if member is not type(None)]
     return members not in ([str], [list[str]]) or (parameter.required and bound.source is not Source.PATH)
 
@@ -166,10 +193,10 @@ class SharedResponses:
         self.headers: set[str] = set()
         self._names: dict[tuple[ProblemType, ...], str] = {}
 
-    def responses(self, route: Route, docs: Docs) -> dict[str, Any]:
+    def responses(self, route: Route, docs: Docs, further: Sequence[ProblemType] = ()) -> dict[str, Any]:
         """Return the Response Objects of the problems of *route*, by status."""
         by_status: dict[int, list[ProblemType]] = {}
-        for problem in problems_of(route):
+        for problem in problems_of(route, further):
             by_status.setdefault(problem.status, []).append(problem)
         standing = _standing_headers(route)[1:]
         result: dict[str, Any] = {}
@@ -196,16 +223,10 @@ def _response(problems: Iterable[ProblemType], docs: Docs, standing: Sequence[st
     problems = list(problems)
     lines = [f"{problem.title}: {_described(problem, docs)} `{problem.type}`" for problem in problems]
     names = ["X-Request-ID", *standing]
-    names += {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(
-        problems[0].status, []
-    )
+    names += {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(problems[0].status, [])
     examples: dict[str, Any] = {}
     for problem in problems:
-        name = (
-            problem.__name__
-            if problem.__name__ not in examples
-            else f"{problem.__module__}.{problem.__name__}"
-        )
+        name = problem.__name__ if problem.__name__ not in examples else f"{problem.__module__}.{problem.__name__}"
         value = {"type": problem.type, "title": problem.title, "status": problem.status}
         examples[name] = {"summary": problem.title, "value": value | _errors_example(problem)}
     return {

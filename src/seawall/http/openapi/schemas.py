@@ -73,7 +73,7 @@ class Schemas:
     def _reference(self, cls: Any, mode: Mode) -> str:
         return f"#/components/schemas/{self._usage.name(cls, mode)}"
 
-    def _plain(self, info: mi.Type, mode: Mode) -> dict[str, Any]:  # noqa: C901, PLR0911, PLR0912 - one branch a type
+    def _plain(self, info: mi.Type, mode: Mode) -> dict[str, Any]:  # noqa: C901, PLR0912 - one branch a type
         match info:
             case mi.AnyType() | mi.RawType():
                 return {}
@@ -126,9 +126,7 @@ class Schemas:
                 return self._mapping(info, mode)
             case mi.UnionType():
                 return self._union(info, mode)
-        raise DeclarationError(
-            f"type {info!r} has no JSON Schema; annotate it with Meta(extra_json_schema={{…}})."
-        )
+        raise DeclarationError(f"type {info!r} has no JSON Schema; annotate it with Meta(extra_json_schema={{…}}).")
 
     def _mapping(self, info: mi.DictType | mi.FrozenDictType, mode: Mode) -> dict[str, Any]:
         # Keys are text in JSON, whatever their type is here: only what is said of text can be said of them.
@@ -145,9 +143,7 @@ class Schemas:
         }
 
     def _union(self, info: mi.UnionType, mode: Mode) -> dict[str, Any]:
-        members = [
-            member for member in info.types if mode is not Mode.TEXT or not isinstance(member, mi.NoneType)
-        ]
+        members = [member for member in info.types if mode is not Mode.TEXT or not isinstance(member, mi.NoneType)]
         if len(members) == 1:
             return self._schema(members[0], mode)
         tagged = [member for member in map(_without_metadata, members) if isinstance(member, mi.StructType)]
@@ -186,12 +182,8 @@ class Schemas:
         assert isinstance(info, WITH_FIELDS)  # noqa: S101 - what Usage names
         origin = get_origin(info.cls) or info.cls
         docs = class_docs(origin)
-        properties = {
-            field.encode_name: self._field(field, mode, docs.args.get(field.name)) for field in info.fields
-        }
-        required = [
-            field.encode_name for field in info.fields if field.required or _always_sent(info, field, mode)
-        ]
+        properties = {field.encode_name: self._field(field, mode, docs.args.get(field.name)) for field in info.fields}
+        required = [field.encode_name for field in info.fields if field.required or _always_sent(info, field, mode)]
         head = {"title": type_title(info.cls), **_given("description", docs.text or None)}
         closed = mode is Mode.STRICT
         positional = isinstance(info, mi.NamedTupleType)

@@ -1,0 +1,197 @@
+"""The connection: uvicorn's httptools protocol, made finite.
+
+uvicorn's protocol keeps whatever arrives before a request is complete: header fields that never end, a request
+line of any length, trailers without a limit, a connection on which nothing comes. Here each of them ends: with
+an answer where one can still be sent, with a closed connection where not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from seawall.problems import BadRequest, HeadersTooLarge, Problem, RequestTimeout, Unavailable
+
+__all__ = ["ConnectionLimits", "bounded_protocol", "sweep"]
+
+LINGER = 2.0
+"""Seconds a refused connection is still read from, so that the refusal is not lost in a reset."""
+
+_feed = HttpToolsProtocol.data_received
+_head_complete = HttpToolsProtocol.on_headers_complete
+_body = HttpToolsProtocol.on_body
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection, and all of them together, may take.
+
+    Args:
+        head_bytes: Bytes of a request before its body, and of trailers after it.
+        head_fields: Header fields of a request.
+        head_seconds: Seconds a request may take to arrive up to its body.
+        connections: Connections open at once.
+    """
+
+    head_bytes: int
+    head_fields: int
+    head_seconds: float
+    connections: int
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with an end to everything. Use `bounded_protocol`, which knows the limits."""
+
+    limits: ConnectionLimits
+    unparsed = 0
+    """Bytes since a head or a piece of a body was last complete: what the parser holds is never more."""
+    awaited: object | None = None
+    """What `sweep` found the client to owe when it last came by."""
+    waited = 0.0
+    """Seconds for which it has been owing the same."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Serve the connection, unless there are too many."""
+        if len(self.connections) >= self.limits.connections:
+            self.transport = transport
+            problem = Unavailable("Too many connections are open.", headers={"retry-after": "1"})
+            transport.write(refusal(problem, self.server_state))
+            transport.close()
+            return
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse *data*, and refuse the request if its head grows too large without ending."""
+        self.unparsed += len(data)
+        _feed(self, data)
+        if self.unparsed > self.limits.head_bytes:
+            self.refuse(HeadersTooLarge(f"A request may have {self.limits.head_bytes} bytes before its body."))
+
+    def on_headers_complete(self) -> None:
+        """Begin the request, unless it has too many fields; what comes behind the body is dropped."""
+        self.unparsed = 0
+        if len(self.headers) > self.limits.head_fields:
+            raise TooManyFields
+        _head_complete(self)
+        if "path" in self.scope:
+            # Trailers would be added to the fields of a request that is being answered already.
+            self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """Hand over a piece of the body."""
+        self.unparsed = 0
+        _body(self, body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, with a problem instead of uvicorn's plain text."""
+        problem: Problem = BadRequest("This is not a request that HTTP/1.1 allows.")
+        if self.headers is not None and len(self.headers) > self.limits.head_fields:
+            problem = HeadersTooLarge(f"A request may have {self.limits.head_fields} header fields.")
+        self.refuse(problem)
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer *problem* if the connection is free for an answer, and close it."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started or self.pipeline or cycle.scope is not self.scope:
+                # Another answer comes first; this one would be taken for it, or for a part of it.
+                self.transport.close()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.write(refusal(problem, self.server_state))
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self.transport.set_protocol(Lingering(self))
+
+
+class TooManyFields(Exception):
+    """Raised inside the parser, which turns it into its own error."""
+
+
+class Lingering(asyncio.Protocol):
+    """Reads and forgets what a refused client is still sending, for a moment.
+
+    Closing with unread bytes resets the connection, and the client would often lose the answer (RFC 9112 §9.6).
+    """
+
+    def __init__(self, refused: BoundedProtocol) -> None:
+        self._refused = refused
+        self._timer = refused.loop.call_later(LINGER, refused.transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Forget *data*."""
+
+    def eof_received(self) -> bool:
+        """Close: the client has read the answer."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the connection as if it had never been handed over."""
+        self._timer.cancel()
+        self._refused.connection_lost(exc)
+
+
+def bounded_protocol(limits: ConnectionLimits) -> type[BoundedProtocol]:
+    """Return the protocol class for *limits*: a class, since the server makes the instances."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"limits": limits, "__doc__": BoundedProtocol.__doc__})
+
+
+def sweep(state: ServerState, seconds: float) -> None:
+    """Close every connection whose client has not sent in time what it owes.
+
+    Called every *seconds*. One request is told from the next by the identity of its scope, so that nothing has
+    to be noted when a request begins or ends.
+    """
+    for connection in list(state.connections):
+        if not isinstance(connection, BoundedProtocol):
+            continue
+        awaited = awaited_part(connection)
+        if awaited is None or connection.awaited is not awaited:
+            connection.awaited, connection.waited = awaited, 0.0
+            continue
+        connection.waited += seconds
+        limit = connection.limits.head_seconds
+        if connection.waited < limit:
+            continue
+        if awaited is connection.cycle:
+            connection.transport.close()
+        else:
+            connection.refuse(RequestTimeout(f"The request did not arrive within {limit:g} s."))
+
+
+def awaited_part(connection: BoundedProtocol) -> object | None:
+    """Return what stands for the part of a request that the client owes, or None if it owes nothing."""
+    scope: Any = connection.scope
+    if scope is None:
+        return connection  # not a byte so far
+    cycle = connection.cycle
+    if "path" not in scope:
+        # While an earlier request is being answered, the next one has all the time.
+        return scope if cycle is None or cycle.response_complete else None
+    # An answer given before the body had arrived: nobody else waits for the rest any more.
+    return cycle if cycle is not None and cycle.response_complete and cycle.more_body else None
+
+
+def refusal(problem: Problem, state: ServerState) -> bytes:
+    """Return a whole answer with *problem* that ends the connection."""
+    body = msgspec.json.encode(problem.document())
+    fields: list[tuple[bytes, bytes]] = [
+        *state.default_headers,
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-content-type-options", b"nosniff"),
+        *((name.encode(), value.encode()) for name, value in problem.headers.items()),
+        (b"connection", b"close"),
+    ]
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
+    return STATUS_LINE[problem.status] + lines + b"\r\n" + body

@@ -1,0 +1,1 @@
+"""What tests of services need: time that jumps, chance that is scripted, fixtures that bring them."""
