@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, in no package
 """Refresh the vendored files of the API reference from npm.
 
     python scripts/update_reference_assets.py            # the newest release

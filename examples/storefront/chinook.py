@@ -149,9 +149,7 @@ class _Reader:
     def _products(self) -> dict[int, ProductRow]:
         genres = {row.genre_id: row.name for row in self._file.genre}
         artists = {row.artist_id: row.name for row in self._file.artist}
-        albums = {
-            row.album_id: f"{artists.get(row.artist_id, 'Unknown')} · {row.title}" for row in self._file.album
-        }
+        albums = {row.album_id: f"{artists.get(row.artist_id, 'Unknown')} · {row.title}" for row in self._file.album}
         found: dict[int, ProductRow] = {}
         for row in self._file.track:
             values = {
@@ -212,9 +210,7 @@ def _line(line: _Line, product: ProductRow) -> dict[str, Any]:
     return {"sku": product.sku, "quantity": line.quantity, "unit_price": _cents(line.unit_price)}
 
 
-def _objection(
-    invoice: _Invoice, lines: list[_Line], customers: _Customers, products: _Products
-) -> str | None:
+def _objection(invoice: _Invoice, lines: list[_Line], customers: _Customers, products: _Products) -> str | None:
     """Return why an invoice cannot become an order, or None when it can."""
     if invoice.customer_id not in customers:
         return f"customer {invoice.customer_id} was not taken over"

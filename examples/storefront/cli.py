@@ -26,9 +26,7 @@ from storefront.seed import generate
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
-    help="The storefront: a small shop served with Seawall.", no_args_is_help=True, add_completion=False
-)
+app = typer.Typer(help="The storefront: a small shop served with Seawall.", no_args_is_help=True, add_completion=False)
 
 Url = Annotated[
     str | None,

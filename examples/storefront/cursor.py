@@ -47,9 +47,7 @@ class Ordering:
     type: Any
     descending: bool = False
 
-    def apply(
-        self, statement: Select[*tuple[Any, ...]], after: tuple[Key, int] | None
-    ) -> Select[*tuple[Any, ...]]:
+    def apply(self, statement: Select[*tuple[Any, ...]], after: tuple[Key, int] | None) -> Select[*tuple[Any, ...]]:
         """Return *statement* sorted, and starting after the row with that key and id if there is one."""
         if after is not None:
             row, place = tuple_(self.key, self.id), tuple_(*after, types=[self.key.type, self.id.type])

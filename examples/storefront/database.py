@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, make_url, text
@@ -134,14 +136,35 @@ def _parse(text_url: str) -> URL:
             f"database URL {text_url!r}: each connection would see an empty database of its own; "
             "name a file, as in 'sqlite:///shop.sqlite3'."
         )
+    if url.database is not None and url.get_backend_name() == "sqlite" and not Path(url.database).parent.is_dir():
+        raise ConfigurationError(
+            f"database URL {text_url!r}: there is no folder {str(Path(url.database).parent)!r}; create it first."
+        )
     return url
+
+
+def _use_wal(cursor: Any) -> None:
+    """Let readers and the writer work at once: the file remembers it, so the first connection switches it.
+
+    SQLite does not wait for others here, even with a busy timeout. When several processes open a new file
+    at the same moment, all but one are refused; they wait for that one in a way that SQLite does wait.
+    """
+    for _ in range(10):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("COMMIT")
+        else:
+            return
+    raise ConfigurationError(
+        "database: SQLite does not switch to write-ahead logging (WAL); is the file open in another program?"
+    )
 
 
 def _engine(url: URL, connections: int, wait: float) -> AsyncEngine:
     postgres = url.get_backend_name() == "postgresql"
-    engine = create_async_engine(
-        url, pool_size=connections, max_overflow=0, pool_timeout=wait, pool_pre_ping=postgres
-    )
+    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=wait, pool_pre_ping=postgres)
     if postgres:
         return engine
     milliseconds = int(wait * 1_000)
@@ -153,7 +176,7 @@ def _engine(url: URL, connections: int, wait: float) -> AsyncEngine:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {milliseconds}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _use_wal(cursor)
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()

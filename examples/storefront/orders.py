@@ -85,9 +85,7 @@ class Orders:
             ).one_or_none()
             if row is None:
                 row = await _find(connection, order_id)
-                raise NotCancellable(
-                    f"Order {order_id} is {row.status}; it can be cancelled until it is shipped."
-                )
+                raise NotCancellable(f"Order {order_id} is {row.status}; it can be cancelled until it is shipped.")
             lines = (await _lines(connection, [order_id]))[order_id]
             give = update(products).where(products.c.id == bindparam("product"))
             await connection.execute(
@@ -132,8 +130,7 @@ class Orders:
                 before = sums.get(currency, (0, 0))
                 sums[currency] = (before[0] + count, before[1] + amount)
         revenue = [
-            Revenue(currency, count, amount, amount // count)
-            for currency, (count, amount) in sorted(sums.items())
+            Revenue(currency, count, amount, amount // count) for currency, (count, amount) in sorted(sums.items())
         ]
         return OrderStats(total=sum(by_status.values()), by_status=by_status, revenue=revenue)
 
@@ -163,9 +160,7 @@ async def _check(connection: AsyncConnection, new: NewOrder) -> None:
         raise InvalidInput("The order cannot be placed as it is.", errors=errors)
 
 
-async def _take_stock(
-    connection: AsyncConnection, lines: Sequence[NewOrderLine]
-) -> tuple[dict[int, int], str]:
+async def _take_stock(connection: AsyncConnection, lines: Sequence[NewOrderLine]) -> tuple[dict[int, int], str]:
     """Take what *lines* order, and return the prices by product and their currency.
 
     Looking and taking are one statement, so that no two orders ever get the same piece. When a line cannot

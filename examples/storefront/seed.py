@@ -105,8 +105,7 @@ def _order(
         placed_at=placed_at,
         currency=_CURRENCY,
         lines=tuple(
-            LineRow(sku, _pick(chance, (1, 1, 1, 1, 2, 2, 3, 4)), product.price)
-            for sku, product in chosen.items()
+            LineRow(sku, _pick(chance, (1, 1, 1, 1, 2, 2, 3, 4)), product.price) for sku, product in chosen.items()
         ),
     )
 

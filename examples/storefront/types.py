@@ -25,9 +25,7 @@ _EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f.]+(\.[^@\s\x00-\x1f\x7f.]+)+
 MAX_ID = 2**31 - 1
 
 Id = Annotated[int, Meta(ge=1, le=MAX_ID, description="Identifies it for as long as the shop exists.")]
-Cents = Annotated[
-    int, Meta(ge=0, le=100_000_000, description="An amount in the currency's minor unit (cents).")
-]
+Cents = Annotated[int, Meta(ge=0, le=100_000_000, description="An amount in the currency's minor unit (cents).")]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code.", examples=["USD"])]
 Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL, examples=["ada@example.com"])]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from seawall.http.compose import Composer
 from seawall.http.compression import Compressor
 from seawall.http.cors import CorsPolicy
 from seawall.http.dispatch import Matcher, Table
+from seawall.http.documents import document_handlers
 from seawall.http.edge import Cors, Hosts, Limits, Proxies
 from seawall.http.forms import FormLimits
 from seawall.http.hosts import TrustedHosts
@@ -27,13 +28,14 @@ from seawall.http.route import Route, Template, parse_template
 from seawall.http.security_headers import security_headers
 from seawall.http.surface import Surface, head_target
 from seawall.http.versions import version_switch
-from seawall.operation import Operation, Policy
+from seawall.operation import Operation, Policy, describe
 from seawall.plan import CodeCache, Deadline, Deadlines, Fragment, Plan, Writer, compile_plan
 from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
-from seawall.problems import ConfigurationError
+from seawall.problems import ConfigurationError, Misdirected
 from seawall.resources import CallResources, Resources
 
 if TYPE_CHECKING:
+    from seawall.http.openapi import Info
     from seawall.service import Service
     from seawall.settings import Settings
 
@@ -79,11 +81,30 @@ class Built:
         """Return the context in which a mounted application's own lifespan runs."""
         return lifespan_of(mount, self.state)
 
-    def openapi(self, version: str | None = None) -> dict[str, Any]:
-        """Return the OpenAPI document."""
+    def document(self, version: str | None = None) -> dict[str, Any]:
+        """Return the OpenAPI document of one version, or of everything."""
         from seawall.http.openapi import document  # noqa: PLC0415 - needed for documents only
 
-        return document(self.service, self.routes, version)
+        hosts = self.service.settings.http.trusted_hosts
+        return document(
+            self._info(),
+            self.routes,
+            version=version,
+            versions=self.service.versions,
+            problems=(Misdirected,) if hosts else (),
+        )
+
+    def index(self) -> dict[str, Any]:
+        """Return what leads to the documents of every version."""
+        from seawall.http.openapi import index  # noqa: PLC0415 - needed for documents only
+
+        return index(self._info(), self.routes, lambda version: f"openapi/{version}")
+
+    def _info(self) -> Info:
+        from seawall.http.openapi import Info  # noqa: PLC0415 - needed for documents only
+
+        service = self.service
+        return Info(title=service.title, version=service.version, description=service.description or None)
 
     def replace_by(self, other: Built) -> None:
         """Answer from now on as *other* does; running calls end as they began."""
@@ -108,7 +129,9 @@ def assemble(service: Service) -> Built:
     settings = service.settings
     service.resources.order()
     base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
-    routes = _routes(service, base, settings.operations)
+    declared = _routes(service, base, settings.operations)
+    documents = _DocumentSource()
+    routes = (*declared, *(_document_routes(service, base, declared, documents) if settings.service.docs else ()))
     composer = _composer(service, settings)
     mounts = tuple(
         Mount(item.prefix, item.app, _merge(base, (service.policy_options, item.options), item.name), item.name)
@@ -126,12 +149,14 @@ def assemble(service: Service) -> Built:
         composer.exchange.request_ids,
         lifespan_target(service),
     )
-    direct = {plan.name: plan for plan in _direct(service, base, composer, routes)}
+    direct = {plan.name: plan for plan in _direct(service, base, composer, declared)}
     app: Any = surface.app()
     for wrap in service.middlewares:
         app = wrap(app)
     all_plans = (*plans, *(plan for _, plan in mounted))
-    return Built(routes, all_plans, direct, surface, mounts, composer.deadlines, app, service)
+    built = Built(declared, all_plans, direct, surface, mounts, composer.deadlines, app, service)
+    documents.built = built
+    return built
 
 
 def _merge(base: Policy, chain: Sequence[Mapping[str, Any]], where: str) -> Policy:
@@ -171,6 +196,43 @@ def _route(service: Service, item: Declaration, base: Policy, overrides: Mapping
         problems=item.problems,
         version=operation.version,
     )
+
+
+class _DocumentSource:
+    """Stands for the compiled service in its own document's plan, which is compiled before the service is."""
+
+    built: Built
+
+    def document(self, version: str | None) -> dict[str, Any]:
+        """Return the OpenAPI document of one version, or of everything."""
+        return self.built.document(version)
+
+    def index(self) -> dict[str, Any]:
+        """Return what leads to the documents of every version."""
+        return self.built.index()
+
+
+def _document_routes(
+    service: Service, base: Policy, routes: Sequence[Route], source: _DocumentSource
+) -> Iterator[Route]:
+    """Return the routes of the document and its page; a route of the user's own in their place stays."""
+    by_path = service.versions is None or service.versions.by == "path"
+    versions = () if by_path else tuple(dict.fromkeys(route.version for route in routes if route.version))
+    taken = {route.template.segments for route in routes if route.method == "GET"}
+    policy = _merge(base, (service.policy_options,), f"service {service.name!r}")
+    for path, handler in document_handlers(source, service.title, versions):
+        operation = describe(handler)
+        template = parse_template(path, operation.where)
+        if template.segments not in taken:
+            yield Route(
+                method="GET",
+                template=template,
+                operation=operation,
+                policy=policy,
+                bounds=bind(operation, "GET", template.names, frozenset()),
+                status=200,
+                documented=False,
+            )
 
 
 def _versioned(template: Template, prefix: str, where: str) -> Template:

@@ -146,7 +146,8 @@ def _section(error: BaseException, relation: str) -> str:
     own = [frame for frame in reversed(frames) if frame.own]
     head = ""
     if relation:
-        head = f"<h2><small>{relation}</small> {escape(_kind(error))}</h2><pre class=message>{escape(_message(error))}</pre>"
+        head = f"<h2><small>{relation}</small> {escape(_kind(error))}</h2>"
+        head += f"<pre class=message>{escape(_message(error))}</pre>"
     shown = "".join(_block(frame, is_open=index == 0) for index, frame in enumerate(own))
     if not frames:
         return f"<section>{head}</section>"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from seawall.problems import BadRequest, HeadersTooLarge, Problem, RequestTimeout, Unavailable
+from seawall.problems import BadRequest, HeadersTooLarge, Problem, RequestTimeout, Unavailable, UriTooLong
 
 __all__ = ["ConnectionLimits", "bounded_protocol", "sweep"]
 
@@ -70,7 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.unparsed += len(data)
         _feed(self, data)
         if self.unparsed > self.limits.head_bytes:
-            self.refuse(HeadersTooLarge(f"A request may have {self.limits.head_bytes} bytes before its body."))
+            self.refuse(self.too_large())
 
     def on_headers_complete(self) -> None:
         """Begin the request, unless it has too many fields; what comes behind the body is dropped."""
@@ -87,18 +87,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self.unparsed = 0
         _body(self, body)
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Answer what is no HTTP, with a problem instead of uvicorn's plain text."""
         problem: Problem = BadRequest("This is not a request that HTTP/1.1 allows.")
-        if self.headers is not None and len(self.headers) > self.limits.head_fields:
+        if len(self.headers or ()) > self.limits.head_fields:
             problem = HeadersTooLarge(f"A request may have {self.limits.head_fields} header fields.")
         self.refuse(problem)
+
+    def too_large(self) -> Problem:
+        """Return the problem for a head, or trailers, without an end."""
+        text = f"A request may have {self.limits.head_bytes} bytes besides its body."
+        is_target = bool(self.scope) and 2 * len(self.url) > self.unparsed
+        return UriTooLong(text) if is_target else HeadersTooLarge(text)
 
     def refuse(self, problem: Problem) -> None:
         """Answer *problem* if the connection is free for an answer, and close it."""
         if self.transport.is_closing():
             return
-        cycle = self.cycle
+        cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and not cycle.response_complete:
             if cycle.response_started or self.pipeline or cycle.scope is not self.scope:
                 # Another answer comes first; this one would be taken for it, or for a part of it.
@@ -174,7 +180,7 @@ def awaited_part(connection: BoundedProtocol) -> object | None:
     scope: Any = connection.scope
     if scope is None:
         return connection  # not a byte so far
-    cycle = connection.cycle
+    cycle = cast("RequestResponseCycle | None", connection.cycle)
     if "path" not in scope:
         # While an earlier request is being answered, the next one has all the time.
         return scope if cycle is None or cycle.response_complete else None

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import signal
 import socket
-import stat
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from seawall import logs
+from seawall.endpoint import Endpoint, bind
 from seawall.problems import ConfigurationError, SeawallError
 from seawall.protocol import ConnectionLimits, bounded_protocol, sweep
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from seawall.service import Service
     from seawall.settings import Settings
 
-__all__ = ["Endpoint", "StartupFailure", "bind", "serve"]
+__all__ = ["StartupFailure", "serve"]
 
 SWEEP_TICKS = 10
 """The server ticks ten times a second; connections are looked through once a second."""
@@ -37,116 +36,6 @@ logger = logging.getLogger("seawall")
 
 class StartupFailure(ConfigurationError):
     """The service could not be started; what its start-up raised is the cause."""
-
-
-@dataclass(slots=True)
-class Endpoint:
-    """Where a service listens.
-
-    Args:
-        sockets: Bound sockets.
-        address: What to tell people: a URL, or ``unix:PATH``.
-        path: The Unix socket to remove in the end, if this process made it.
-    """
-
-    sockets: list[socket.socket]
-    address: str
-    path: Path | None = None
-
-    def close(self) -> None:
-        """Close the sockets and take the Unix socket away."""
-        for each in self.sockets:
-            each.close()
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
-
-def bind(host: str, port: int, uds: Path | None = None, fd: int | None = None) -> Endpoint:
-    """Bind before anything is started, so that an address in use costs nothing else.
-
-    Args:
-        host: An address or a name.
-        port: A TCP port; 0 takes a free one.
-        uds: A Unix socket instead.
-        fd: An open socket of the parent process instead.
-
-    Raises:
-        ConfigurationError: The address cannot be had; the message says why and what to do.
-    """
-    if fd is not None:
-        return _inherit(fd)
-    if uds is not None:
-        return _bind_unix(uds)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise ConfigurationError(f"host {host!r} is not known here ({error.strerror}); try 127.0.0.1.") from None
-    endpoint = Endpoint([], "")
-    try:
-        for family, _, _, _, address in dict.fromkeys(found):
-            if endpoint.sockets and port == 0:  # a free port: every address of the name shares the first one
-                address = (address[0], endpoint.sockets[0].getsockname()[1], *address[2:])  # noqa: PLW2901
-            each = socket.socket(family, socket.SOCK_STREAM)
-            endpoint.sockets.append(each)
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            each.bind(address)
-    except OSError as error:
-        endpoint.close()
-        raise ConfigurationError(_refused(host, port, error)) from None
-    endpoint.address = _url(host, endpoint.sockets[0])
-    return endpoint
-
-
-def _refused(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {port} on {host} is in use by another process. Stop that one, or choose another port "
-            f"with --port {port + 1 if port < 65535 else 0} (0 takes a free one)."
-        )
-    if error.errno == errno.EACCES:
-        return f"port {port} needs privileges this process does not have; choose one above 1023 with --port."
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"this machine has no address {host!r}; try --host 127.0.0.1, or 0.0.0.0 for all of them."
-    return f"cannot listen on {host} port {port}: {error.strerror or error}."
-
-
-def _bind_unix(path: Path) -> Endpoint:
-    each = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-            raise ConfigurationError(f"{path} is there already and is no socket; remove it or choose another --uds.")
-        if path.exists():
-            try:
-                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                    probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()  # left behind by a process that is gone
-            else:
-                raise ConfigurationError(f"{path} is in use by another process; stop that one or choose another --uds.")
-        each.bind(str(path))
-    except ConfigurationError:
-        each.close()
-        raise
-    except OSError as error:
-        each.close()
-        raise ConfigurationError(f"cannot make the Unix socket {path}: {error.strerror or error}.") from None
-    return Endpoint([each], f"unix:{path}", path)
-
-
-def _inherit(fd: int) -> Endpoint:
-    try:
-        each = socket.socket(fileno=fd)
-    except OSError as error:
-        raise ConfigurationError(f"--fd {fd} is no open socket ({error.strerror}).") from None
-    if each.family == socket.AF_UNIX:
-        return Endpoint([each], f"unix:{each.getsockname()}")
-    return Endpoint([each], _url(each.getsockname()[0], each))
-
-
-def _url(host: str, bound: socket.socket) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
 
 
 @dataclass(slots=True)
@@ -215,7 +104,9 @@ class Server(uvicorn.Server):
 
     lifespan: Any
 
-    def __init__(self, config: uvicorn.Config, seconds: float, ready: Callable[[], None], reload: Callable[[], None]):
+    def __init__(
+        self, config: uvicorn.Config, seconds: float, ready: Callable[[], None], reload: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._seconds = seconds
         self._ready = ready
@@ -269,13 +160,21 @@ class Server(uvicorn.Server):
             logger.error("the service did not stop within %g s and was left as it is", self._seconds)
 
 
-def serve(service: Service, settings: Settings, endpoint: Endpoint, *, wrap: Callable[[Any], Any] | None = None) -> int:
+def serve(
+    service: Service,
+    settings: Settings,
+    endpoint: Endpoint | None = None,
+    *,
+    level: str | None = None,
+    wrap: Callable[[Any], Any] | None = None,
+) -> int:
     """Serve *service* until SIGINT or SIGTERM, and return the exit status.
 
     Args:
         service: What to serve.
         settings: How.
-        endpoint: Where; it is closed in the end.
+        endpoint: Where, closed in the end; what the settings say by default.
+        level: The least severe lines to log; what the settings say by default.
         wrap: Puts an ASGI middleware around the service.
 
     Returns:
@@ -286,7 +185,12 @@ def serve(service: Service, settings: Settings, endpoint: Endpoint, *, wrap: Cal
         ConfigurationError: It cannot be compiled.
     """
     built = service.build()
-    logs.quieter_server(settings.log.level)
+    server_settings = settings.server
+    if endpoint is None:
+        uds = Path(server_settings.uds) if server_settings.uds else None
+        endpoint = bind(server_settings.host, server_settings.port, uds)
+    address = endpoint.address
+    logs.quieter_server(level or settings.log.level)
     config = uvicorn_config(wrap(service.asgi) if wrap else service.asgi, settings)
     config.load()
     lifespan = Lifespan(config)
@@ -296,11 +200,11 @@ def serve(service: Service, settings: Settings, endpoint: Endpoint, *, wrap: Cal
     def ready() -> None:
         logger.info(
             "listening on %s",
-            endpoint.address,
+            address,
             extra={"service": service.name, "version": service.version, "operations": len(built.routes)},
         )
 
-    server = Server(config, settings.server.shutdown_seconds, ready, lambda: _reload(service))
+    server = Server(config, server_settings.shutdown_seconds, ready, lambda: _reload(service))
     try:
         server.run(sockets=endpoint.sockets)
     except SystemExit:
@@ -330,7 +234,7 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
         head_seconds=server.head_timeout,
         connections=server.max_connections,
     )
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         interface="asgi3",
         lifespan="on",
@@ -346,7 +250,6 @@ def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=cast("int", server.shutdown_seconds * (1 - CLOSING_SHARE)),
         workers=1,
     )
-    return config
 
 
 def _why(lifespan: Lifespan) -> str:

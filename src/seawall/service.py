@@ -270,7 +270,7 @@ class Service(Group):
 
     def openapi(self, version: str | None = None) -> dict[str, Any]:
         """Return the OpenAPI 3.1 document, of one *version* where callers name one outside the path."""
-        return self.build().openapi(version)
+        return self.build().document(version)
 
     async def call(self, name: str, /, **arguments: Any) -> Any:
         """Run the operation *name* with typed arguments, under its policy (the ``direct`` carrier).

@@ -53,7 +53,7 @@ def reporting(*, with_traceback: bool) -> Iterator[None]:
         # A failure with a cause comes from the user's code; one without says all there is.
         complain(str(error), *hints, *([ASK] if error.__cause__ is not None and not with_traceback else []))
         raise typer.Exit(2 if isinstance(error, CommandError) and error.usage else 1) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last resort of a command
         if with_traceback:
             traceback.print_exception(error)
         complain(f"unexpected {type(error).__name__}: {error}", *([] if with_traceback else [ASK]))

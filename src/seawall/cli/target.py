@@ -86,7 +86,7 @@ def load_service(text: str, kind: type[Service] | None = None) -> Service:
     if target.factory:
         value = _call(target, value)
     if not isinstance(value, kind):
-        raise CommandError(*_not_a_service(target, value, module, kind))
+        raise CommandError(*_not_a_service(target, value, module, kind), usage=True)
     return value
 
 
@@ -96,7 +96,7 @@ def _import(target: Target) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if target.module == missing or target.module.startswith(f"{missing}."):
-            raise CommandError(*_no_module(target)) from None
+            raise CommandError(*_no_module(target), usage=True) from None
         raise CommandError(
             f"{target.module} imports {missing!r}, which is not installed here{_where(error)}.",
             f"Install it into the environment of {sys.executable}, or correct the import.",
@@ -145,6 +145,7 @@ def _attribute(target: Target, module: ModuleType, kind: type[Any]) -> Any:
             raise CommandError(
                 f"module {target.module!r} ({getattr(module, '__file__', 'built in')}) has no {target.attribute!r}.",
                 *_found_in(target, module, kind),
+                usage=True,
             ) from None
     return value
 

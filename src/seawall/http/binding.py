@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from enum import StrEnum
 from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
-from starlette.requests import Request
 
 from seawall.call import Call, Principal
 from seawall.http.parameters import Body, Check, Cookie, Form, Header, Path, Query
@@ -166,7 +166,7 @@ def _source(
         return Source.CALL, name
     if members == [Principal]:
         return Source.PRINCIPAL, name
-    if members == [Request]:
+    if len(members) == 1 and _is_request(members[0]):
         return Source.REQUEST, name
     if bare(hint) in resources:
         return Source.RESOURCE, name
@@ -250,6 +250,12 @@ def _default(field: msgspec.inspect.Field) -> Any:
     if field.default is not msgspec.NODEFAULT:
         return field.default
     return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else None
+
+
+def _is_request(hint: Any) -> bool:
+    # Whoever writes the annotation has imported the module; importing it here would cost every service 30 ms.
+    module = sys.modules.get("starlette.requests")
+    return module is not None and hint is module.Request
 
 
 def _is_body(hint: Any) -> bool:

@@ -13,7 +13,7 @@ from seawall.http.asgi import AsgiCarrier, Exchange
 from seawall.http.binding import Source
 from seawall.http.checks import Checks
 from seawall.http.compression_asgi import Compression
-from seawall.http.deliver import deliver_response
+from seawall.http.deliver import Deliver
 from seawall.http.encoding import Encode, Invoke, returns_response
 from seawall.http.forms import FormLimits
 from seawall.http.mounts import Mount, Mounted, already_sent
@@ -70,13 +70,14 @@ class Composer:
         wanted = [bound.parameter.type for bound in route.bounds if bound.source is Source.RESOURCE]
         wanted += [kind for check in checks for _, kind in check.resources]
         held = CallResources(self.resources, wanted)
+        deliver = Deliver(self.exchange.compressor if route.policy.compress else None)
         fragments: list[Fragment] = [
             carrier.receive(
                 route.operation.name,
                 empty=encode.empty,
                 base=self._base(route),
                 compress=route.policy.compress,
-                deliver=deliver_response if returns_response(route.operation.returns) else None,
+                deliver=deliver if returns_response(route.operation.returns) else None,
             ),
             Answer(self.failures),
             *self.edge,

@@ -58,7 +58,14 @@ def assets() -> Mapping[str, Asset]:
     return MappingProxyType({asset.name: asset for asset in map(_asset, (*_STYLES, *_SCRIPTS))})
 
 
-def page(title: str, openapi_url: str, *, assets_url: str = ASSETS_URL, names: Iterable[str] | None = None) -> bytes:
+def page(
+    title: str,
+    openapi_url: str,
+    *,
+    assets_url: str = ASSETS_URL,
+    names: Iterable[str] | None = None,
+    accept: str = "application/json",
+) -> bytes:
     """Return the page as HTML in UTF-8.
 
     Args:
@@ -66,13 +73,14 @@ def page(title: str, openapi_url: str, *, assets_url: str = ASSETS_URL, names: I
         openapi_url: Where the document is; relative URLs are relative to the page.
         assets_url: Where the assets are, without a slash at the end.
         names: The names of `assets`, to spare reading them again.
+        accept: The ``Accept`` of operations that are tried, unless another media type is chosen there.
     """
     loaded = list(assets() if names is None else names)
     base = html.escape(assets_url)
     styles = "".join(f'<link rel="stylesheet" href="{base}/{name}">\n' for name in loaded if name.endswith(".css"))
     scripts = "".join(f'<script defer src="{base}/{name}"></script>\n' for name in loaded if name.endswith(".js"))
     icon = _file("favicon.svg").decode().strip()
-    name, document = html.escape(title), html.escape(openapi_url)
+    name, document, accept = html.escape(title), html.escape(openapi_url), html.escape(accept)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -85,7 +93,7 @@ def page(title: str, openapi_url: str, *, assets_url: str = ASSETS_URL, names: I
 <body>
 <header class="bar">{icon}<strong>{name}</strong>
 <a href="{document}">OpenAPI document</a><button type="button" id="theme">Dark</button></header>
-<main id="reference" data-openapi="{document}"></main>
+<main id="reference" data-openapi="{document}" data-accept="{accept}"></main>
 <noscript>This page needs JavaScript; the <a href="{document}">OpenAPI document</a> says the same.</noscript>
 </body>
 </html>

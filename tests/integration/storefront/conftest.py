@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import uuid
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -18,9 +20,7 @@ EXAMPLES = str(ROOT / "examples")
 if EXAMPLES not in sys.path:
     sys.path.insert(0, EXAMPLES)
 
-POSTGRES_URL = os.environ.get(
-    "SEAWALL_TEST_POSTGRES_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/test"
-)
+POSTGRES_URL = os.environ.get("SEAWALL_TEST_POSTGRES_URL", "postgresql+asyncpg://postgres@127.0.0.1:5432/test")
 
 
 class FixedClock:
@@ -33,33 +33,39 @@ class FixedClock:
         return self.now
 
 
-async def _administer(statement: str) -> None:
-    engine = create_async_engine(POSTGRES_URL, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+async def _administer(url: str, *statements: str) -> None:
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     try:
         async with engine.connect() as connection:
-            await connection.execute(text(statement))
+            for statement in statements:
+                await connection.execute(text(statement))
     finally:
         await engine.dispose()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def url(request, tmp_path, anyio_backend):
-    """The URL of an empty database of its own."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'shop.sqlite3'}"
-        return
+@pytest.fixture(scope="session")
+def postgres_url():
+    """The URL of a database of this run's own, dropped at its end."""
     name = f"storefront_{uuid.uuid4().hex}"
     try:
-        await _administer(f"CREATE DATABASE {name}")
-    except (OSError, Exception) as error:
+        asyncio.run(_administer(POSTGRES_URL, f"CREATE DATABASE {name}"))
+    except (OSError, SQLAlchemyError) as error:
         reason = f"PostgreSQL cannot be used at {make_url(POSTGRES_URL).render_as_string()}: {error}"
         if os.environ.get("SEAWALL_REQUIRE_SERVICES") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
-    try:
-        yield make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
-    finally:
-        await _administer(f"DROP DATABASE {name} WITH (FORCE)")
+    yield make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
+    asyncio.run(_administer(POSTGRES_URL, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'shop.sqlite3'}"
+    url = request.getfixturevalue("postgres_url")
+    asyncio.run(_administer(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public"))
+    return url
 
 
 @pytest.fixture

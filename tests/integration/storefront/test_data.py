@@ -100,9 +100,7 @@ async def test_chinook(database, users, products, orders, chinook_path):
 
     invoices = json.loads(chinook_path.read_text(encoding="utf-8-sig"))["Invoice"]
     async with database.read() as connection:
-        totals = dict(
-            (await connection.execute(select(tables.orders.c.reference, tables.orders.c.total))).all()
-        )
+        totals = dict((await connection.execute(select(tables.orders.c.reference, tables.orders.c.total))).all())
         lines = tables.order_lines.c
         sums = (
             await connection.execute(
@@ -170,7 +168,7 @@ def test_import_command(tmp_path, chinook_path):
     ("arguments", "status", "message"),
     [
         (("seed", "--url", "mysql://host/shop"), 1, "'mysql' is not supported"),
-        (("seed", "--url", "sqlite:////nowhere/at/all/shop.sqlite3"), 1, "The database cannot be reached."),
+        (("seed", "--url", "sqlite:////nowhere/at/all/shop.sqlite3"), 1, "there is no folder '/nowhere/at/all'"),
         (("seed", "--url", "postgresql://nobody@127.0.0.1:1/shop"), 1, "The database cannot be reached."),
         (("seed", "--products", "4"), 2, "greater than or equal to 5"),
         (("import", str(EXAMPLES / "storefront" / "cli.py")), 1, "not the Chinook database in JSON"),

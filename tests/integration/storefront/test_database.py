@@ -36,9 +36,7 @@ async def test_a_failed_block_writes_nothing(database, users, clock):
     with pytest.raises(RuntimeError, match="no"):
         async with database.write() as connection:
             await connection.execute(
-                text(
-                    "INSERT INTO users (email, name, created_at) VALUES ('a@b.c', 'A', '2026-01-01 00:00:00+00')"
-                )
+                text("INSERT INTO users (email, name, created_at) VALUES ('a@b.c', 'A', '2026-01-01 00:00:00+00')")
             )
             raise RuntimeError("no")
     assert (await users.stats()).total == 0
@@ -77,9 +75,7 @@ async def test_writers_of_another_process_are_waited_for_and_then_told(url, cloc
 async def test_readers_do_not_wait_for_a_writer(database, users):
     async with database.write() as connection:
         await connection.execute(
-            text(
-                "INSERT INTO users (email, name, created_at) VALUES ('a@b.c', 'A', '2026-01-01 00:00:00+00')"
-            )
+            text("INSERT INTO users (email, name, created_at) VALUES ('a@b.c', 'A', '2026-01-01 00:00:00+00')")
         )
         async with asyncio.timeout(2):
             assert (await users.stats()).total == 0

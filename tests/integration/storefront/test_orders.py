@@ -77,9 +77,7 @@ async def test_the_last_ten_are_sold_to_ten(orders, products, customer, add):
     assert (await orders.stats()).total == 10
 
 
-async def test_orders_of_the_same_products_never_wait_for_each_other_for_ever(
-    orders, products, customer, add
-):
+async def test_orders_of_the_same_products_never_wait_for_each_other_for_ever(orders, products, customer, add):
     made = [await add(f"P{number}", stock=100) for number in range(6)]
     there = [(product, 1) for product in made]
     attempts = [orders.create(of(customer, *lines)) for lines in (there, there[::-1]) * 15]
@@ -159,9 +157,9 @@ async def test_search_filters(orders, users, customer, add, clock):
     assert await found(customer_id=customer.id, status=OrderStatus.PLACED) == [first.id]
     assert await found(placed_from=second.placed_at) == [third.id, second.id], "from is included"
     assert await found(placed_before=second.placed_at) == [first.id], "before is not"
-    assert await found(
-        placed_from=second.placed_at, placed_before=second.placed_at + timedelta(seconds=1)
-    ) == [second.id]
+    assert await found(placed_from=second.placed_at, placed_before=second.placed_at + timedelta(seconds=1)) == [
+        second.id
+    ]
     assert (await orders.search(OrderSearch(sort="oldest"))).items[:2] == [first, second], "with their lines"
 
 
@@ -183,9 +181,7 @@ async def test_the_database_itself_refuses_to_oversell(database, add):
     product = await add("A", stock=1)
     with pytest.raises(IntegrityError, match="stock_not_negative"):
         async with database.write() as connection:
-            await connection.execute(
-                update(tables.products).where(tables.products.c.id == product.id).values(stock=-1)
-            )
+            await connection.execute(update(tables.products).where(tables.products.c.id == product.id).values(stock=-1))
 
 
 async def test_the_database_itself_refuses_orders_of_nobody(database):

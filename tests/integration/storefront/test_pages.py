@@ -105,12 +105,8 @@ async def test_sqlite_reads_a_page_from_the_index_without_sorting(database, shop
     async with database.read() as connection:
         row = (await connection.execute(_found(ProductSearch()).limit(1).offset(70))).one()
         after = (row._mapping[ordering.key], row.id)
-        assert "TEMP B-TREE" not in await plan(
-            connection, ordering.apply(_found(ProductSearch()), after).limit(20)
-        )
-        of_orders = ORDER_ORDERINGS["newest"].apply(
-            select(tables.orders).where(tables.orders.c.customer_id == 1), None
-        )
+        assert "TEMP B-TREE" not in await plan(connection, ordering.apply(_found(ProductSearch()), after).limit(20))
+        of_orders = ORDER_ORDERINGS["newest"].apply(select(tables.orders).where(tables.orders.c.customer_id == 1), None)
         assert "ix_orders_customer_id" in await plan(connection, of_orders)
         assert "TEMP B-TREE" not in await plan(connection, of_orders)
 

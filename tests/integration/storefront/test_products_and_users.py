@@ -12,9 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_product_comes_back_as_it_was_made(products, add, clock):
-    made = await add(
-        "LMP-1", name="Ölkännchen “groß”", description="One.\nTwo.", price=0, stock=0, currency="EUR"
-    )
+    made = await add("LMP-1", name="Ölkännchen “groß”", description="One.\nTwo.", price=0, stock=0, currency="EUR")
     assert made.created_at == datetime.fromtimestamp(clock.now, UTC)
     assert made.active
     assert await products.get(made.id) == made
@@ -60,9 +58,7 @@ async def test_a_product_that_does_not_exist(products):
 
 
 async def test_search_finds_what_was_asked_for(products, add):
-    lamp = await add(
-        "LMP-1", name="Desk Lamp", description="Of 100% brass.", category="Lighting", price=500, stock=0
-    )
+    lamp = await add("LMP-1", name="Desk Lamp", description="Of 100% brass.", category="Lighting", price=500, stock=0)
     stone = await add("STR-2", name="GROSSE Straße", description="A_b", category="Maps", price=1_500)
     chair = await add("CHR-3", name="Chair", description="For a desk.", category="Seating", price=2_500)
 
@@ -124,7 +120,5 @@ async def test_user_stats(users, orders, customer, add):
 
 async def test_three_services_work_side_by_side(users, orders, products, add):
     await add("A")
-    stats = await asyncio.gather(
-        *(service.stats() for service in (users, orders, products) for _ in range(10))
-    )
+    stats = await asyncio.gather(*(service.stats() for service in (users, orders, products) for _ in range(10)))
     assert len(stats) == 30

@@ -18,9 +18,7 @@ FILE = {
         {"TrackId": 1, "Name": "Go Down", "AlbumId": 1, "GenreId": 1, "UnitPrice": 0.99, "Composer": "…"},
         {"TrackId": 2, "Name": "Overdose", "AlbumId": None, "GenreId": None, "UnitPrice": 1.99},
     ],
-    "Customer": [
-        {"CustomerId": 7, "FirstName": "Luís", "LastName": "Gonçalves", "Email": "Luis@Example.com"}
-    ],
+    "Customer": [{"CustomerId": 7, "FirstName": "Luís", "LastName": "Gonçalves", "Email": "Luis@Example.com"}],
     "Invoice": [{"InvoiceId": 9, "CustomerId": 7, "InvoiceDate": "2021-01-01T00:00:00", "Total": 3.97}],
     "InvoiceLine": [
         {"InvoiceLineId": 1, "InvoiceId": 9, "TrackId": 1, "UnitPrice": 0.99, "Quantity": 2},

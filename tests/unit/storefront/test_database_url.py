@@ -34,6 +34,7 @@ def test_the_driver_need_not_be_named(url, driver):
         ("postgresql+psycopg://user:hunter2@host/shop", "is not supported; use"),
         ("sqlite:///:memory:", "name a file"),
         ("sqlite://", "name a file"),
+        ("sqlite:///no/such/folder/shop.sqlite3", "there is no folder 'no/such/folder'; create it"),
         ("shop.sqlite3", "write it like 'sqlite:///shop.sqlite3'"),
         ("", "write it like"),
     ],

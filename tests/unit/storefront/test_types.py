@@ -53,10 +53,7 @@ def test_refuses_unknown_fields(kind, value):
     ("kind", "base", "field", "bad"),
     [
         *((NewUser, USER, "name", bad) for bad in ("", " ", "a\x00b", "a\n", "a\tb", "a" * 201, 7, None)),
-        *(
-            (NewUser, USER, "email", bad)
-            for bad in ("", "ada", "ada@", "ada@host", "a b@c.de", "a@b.c\n", "a@b..c")
-        ),
+        *((NewUser, USER, "email", bad) for bad in ("", "ada", "ada@", "ada@host", "a b@c.de", "a@b.c\n", "a@b..c")),
         (NewUser, USER, "email", "a" * 250 + "@b.de"),
         *((NewProduct, PRODUCT, "sku", bad) for bad in ("", "lmp", "A--B", "-A", "A\n", "A" * 41)),
         *((NewProduct, PRODUCT, "price", bad) for bad in (-1, 100_000_001, 1.5, "1", True)),
@@ -65,10 +62,7 @@ def test_refuses_unknown_fields(kind, value):
         *((NewProduct, PRODUCT, "description", bad) for bad in ("a\x00", "a\x07", "a" * 2_001)),
         *((NewProduct, PRODUCT, "stock", bad) for bad in (-1, 1_000_001)),
         *((NewOrder, ORDER, "customer_id", bad) for bad in (0, -1, 2**31, 2**70)),
-        *(
-            (NewOrder, ORDER, "lines", bad)
-            for bad in ([], [{"product_id": 1, "quantity": 0}], [{"product_id": 1}])
-        ),
+        *((NewOrder, ORDER, "lines", bad) for bad in ([], [{"product_id": 1, "quantity": 0}], [{"product_id": 1}])),
         (NewOrder, ORDER, "lines", [{"product_id": number, "quantity": 1} for number in range(1, 102)]),
         *((ProductPatch, {}, "name", bad) for bad in ("", " ", None)),
         *((ProductSearch, {}, "limit", bad) for bad in (0, 101, "20")),
@@ -149,11 +143,7 @@ def test_every_type_has_a_schema():
 
 
 def test_every_struct_is_frozen():
-    structs = [
-        item for item in vars(types).values() if isinstance(item, type) and issubclass(item, msgspec.Struct)
-    ]
-    mutable = [
-        item.__name__ for item in structs if item is not msgspec.Struct and not item.__struct_config__.frozen
-    ]
+    structs = [item for item in vars(types).values() if isinstance(item, type) and issubclass(item, msgspec.Struct)]
+    mutable = [item.__name__ for item in structs if item is not msgspec.Struct and not item.__struct_config__.frozen]
     assert len(structs) > 15
     assert mutable == []

@@ -50,6 +50,14 @@
     persistAuthorization: false, // credentials are gone with the page
     showExtensions: false,
     tryItOutEnabled: true,
+    requestInterceptor(request) {
+      // Swagger UI asks for anything until a media type is chosen by hand; a version may stand in it.
+      const accept = request.headers?.accept !== undefined ? "accept" : "Accept";
+      if (main.dataset.accept && !request.loadSpec && request.headers?.[accept] === "*/*") {
+        request.headers[accept] = main.dataset.accept;
+      }
+      return request;
+    },
     syntaxHighlight: { activated: true, theme: "agate" },
   });
 })();

@@ -105,7 +105,7 @@ def document(
     whole["components"] = given(
         schemas=_with_problem_schemas(schemas.components),
         responses=dict(sorted(shared.components.items())),
-        headers=HEADERS,
+        headers=_used_headers(whole["paths"], shared.components),
         securitySchemes=dict(sorted(schemes.components.items())),
     )
     result: dict[str, Any] = msgspec.to_builtins(whole, str_keys=True)
@@ -234,6 +234,11 @@ def _with_problem_schemas(components: Mapping[str, Any]) -> dict[str, Any]:
                 "name; call the type something else."
             )
     return dict(sorted({**components, **PROBLEM_SCHEMAS}.items()))
+
+
+def _used_headers(*parts: Any) -> dict[str, Any]:
+    text = msgspec.json.encode(parts, enc_hook=str)
+    return {name: header for name, header in HEADERS.items() if f'"#/components/headers/{name}"'.encode() in text}
 
 
 class _SecuritySchemes:

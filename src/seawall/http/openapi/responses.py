@@ -190,7 +190,6 @@ class SharedResponses:
 
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
-        self.headers: set[str] = set()
         self._names: dict[tuple[ProblemType, ...], str] = {}
 
     def responses(self, route: Route, docs: Docs, further: Sequence[ProblemType] = ()) -> dict[str, Any]:

@@ -1,0 +1,203 @@
+"""The commands: their names, options and help. What they do is in the modules beside this one.
+
+Those are imported when a command runs, so that ``--help`` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from seawall.cli.report import reporting
+
+__all__ = ["app"]
+
+SERVE, LOOK = "Serve", "Look"
+
+app = typer.Typer(
+    name="seawall",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Settings come from SEAWALL_… variables and [bold]seawall.toml[/]; options given here win.",
+)
+
+App = Annotated[
+    str,
+    typer.Argument(
+        metavar="APP",
+        show_default=False,
+        help="The service, as MODULE:ATTRIBUTE. 'shop' means 'shop:service'; 'shop:create()' calls a function.",
+    ),
+]
+Traceback = Annotated[
+    bool,
+    typer.Option("--traceback", envvar="SEAWALL_TRACEBACK", help="Show the traceback of an error.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, for other programs.")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on; 0.0.0.0 is every one.", rich_help_panel="Where")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.", rich_help_panel="Where")
+]
+Uds = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="Unix socket to listen on instead.", rich_help_panel="Where")
+]
+Fd = Annotated[
+    list[int] | None,
+    typer.Option(
+        min=0, help="Open socket to listen on instead, from a supervisor; repeatable.", rich_help_panel="Where"
+    ),
+]
+Level = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"] | None,
+    typer.Option(help="Least severe lines to log."),
+]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - see the module's docstring
+
+        typer.echo(f"seawall {version('seawall')}")
+        raise typer.Exit
+
+
+@app.callback()
+def seawall(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Serve typed async functions as an API, and look at what is served.
+
+    APP names your service: [bold]module:attribute[/]. Short for [bold]shop:service[/] is [bold]shop[/].
+
+    [bold]Start here[/]
+
+        seawall dev shop:service       serve it while you write it
+        seawall routes shop:service    see what it offers
+        seawall run shop:service       serve it in production
+    """
+
+
+@app.command(rich_help_panel=SERVE)
+def run(
+    target: App,
+    host: Host = None,
+    port: Port = None,
+    uds: Uds = None,
+    fd: Fd = None,
+    log_level: Level = None,
+    traceback: Traceback = False,
+) -> None:
+    """Serve a service in production.
+
+    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads the settings again.
+
+    [bold]Examples[/]
+
+        seawall run shop:service
+        seawall run shop:service --host 0.0.0.0 --port 80
+        seawall run shop:service --uds /run/shop.sock
+    """
+    with reporting(with_traceback=traceback):
+        from seawall.cli.serving import Where, run_service  # noqa: PLC0415 - see the module's docstring
+
+        raise typer.Exit(run_service(target, Where(host, port, uds, tuple(fd or ())), log_level))
+
+
+@app.command(rich_help_panel=SERVE)
+def dev(
+    target: App,
+    host: Host = None,
+    port: Port = None,
+    uds: Uds = None,
+    fd: Fd = None,
+    log_level: Level = None,
+    reload: Annotated[bool, typer.Option(help="Start anew when a file changes.")] = True,
+    watch: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", exists=True, help="Folder to watch besides the current one; repeatable."),
+    ] = None,
+    traceback: Traceback = False,
+) -> None:
+    """Serve a service while you write it: reloading, one line per request, errors with their traceback.
+
+    An unexpected error is answered with its traceback: a page for browsers, JSON for everything else.
+
+    [bold]Examples[/]
+
+        seawall dev shop:service
+        seawall dev shop:service --port 9000 --watch ../common
+    """
+    with reporting(with_traceback=traceback):
+        from seawall.cli.serving import Where, develop  # noqa: PLC0415 - see the module's docstring
+
+        where = Where(host, port, uds, tuple(fd or ()))
+        raise typer.Exit(develop(target, where, log_level, tuple(watch or ()), reload=reload))
+
+
+@app.command(rich_help_panel=LOOK)
+def routes(target: App, as_json: Json = False, traceback: Traceback = False) -> None:
+    """List what a service offers: method, path, operation, and what stands in front of it.
+
+    [bold]Examples[/]
+
+        seawall routes shop:service
+        seawall routes shop:service --json | jq '.routes[].path'
+    """
+    with reporting(with_traceback=traceback):
+        from seawall.cli.routes import show_routes  # noqa: PLC0415 - see the module's docstring
+
+        show_routes(target, as_json=as_json)
+
+
+@app.command(rich_help_panel=LOOK)
+def plan(
+    target: App,
+    operation: Annotated[
+        str | None, typer.Argument(help="One operation; all of them by default.", show_default=False)
+    ] = None,
+    source: Annotated[bool, typer.Option("--source", help="Show the code compiled for each operation.")] = False,
+    carrier: Annotated[str, typer.Option(help="What the plan is compiled for: asgi or direct.")] = "asgi",
+    as_json: Json = False,
+    traceback: Traceback = False,
+) -> None:
+    """Show the plan of each operation: its guards in their order, and its policy.
+
+    [bold]Examples[/]
+
+        seawall plan shop:service
+        seawall plan shop:service read_order --source
+    """
+    with reporting(with_traceback=traceback):
+        from seawall.cli.plans import show_plans  # noqa: PLC0415 - see the module's docstring
+
+        show_plans(target, operation, carrier, source=source, as_json=as_json)
+
+
+@app.command(rich_help_panel=LOOK)
+def openapi(
+    target: App,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of the terminal.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", help="One version, where callers name it outside the path.")
+    ] = None,
+    traceback: Traceback = False,
+) -> None:
+    """Write the OpenAPI 3.1 document of a service, as JSON.
+
+    [bold]Examples[/]
+
+        seawall openapi shop:service -o openapi.json
+        seawall openapi shop:service | jq .paths
+    """
+    with reporting(with_traceback=traceback):
+        from seawall.cli.document import write_document  # noqa: PLC0415 - see the module's docstring
+
+        write_document(target, output, version)

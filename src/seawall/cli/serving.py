@@ -1,0 +1,152 @@
+"""``seawall run`` and ``seawall dev``: serve a service, in production and while it is written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from seawall import logs
+from seawall.cli.report import CommandError
+from seawall.cli.target import load_service, parse_target
+from seawall.clock import Clock
+
+if TYPE_CHECKING:
+    from seawall.endpoint import Endpoint
+    from seawall.settings import Settings
+
+__all__ = ["RequestLines", "Where", "develop", "run_service"]
+
+ENVIRONMENT = "SEAWALL_SERVICE_ENVIRONMENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where to listen, as far as the command line says so; the settings say the rest."""
+
+    host: str | None
+    port: int | None
+    uds: Path | None
+    fds: tuple[int, ...]
+
+    def bind(self, settings: Settings) -> Endpoint:
+        """Bind.
+
+        Raises:
+            CommandError: More than one place was named.
+            ConfigurationError: The address cannot be had.
+        """
+        from seawall.endpoint import bind, inherit  # noqa: PLC0415 - only for those who serve
+
+        named = [bool(self.fds), self.uds is not None, self.host is not None or self.port is not None]
+        if sum(named) > 1:
+            raise CommandError("--fd, --uds and --host/--port name different places; give one of them.", usage=True)
+        if self.fds:
+            return inherit(self.fds)
+        server = settings.server
+        uds = self.uds if any(named) else server.uds
+        port = server.port if self.port is None else self.port
+        return bind(self.host or server.host, port, Path(uds) if uds else None)
+
+
+def run_service(target: str, where: Where, level: str | None) -> int:
+    """Serve the service that *target* names until the process is told to end; return the exit status.
+
+    Raises:
+        CommandError: There is no such service.
+        ConfigurationError: It, its settings or the address are wrong, or it does not start.
+    """
+    from seawall.server import serve  # noqa: PLC0415 - imports uvicorn
+
+    service = load_service(target)
+    settings = service.settings
+    level = level or settings.log.level
+    logs.configure(level, settings.log.format)
+    service.build()
+    return serve(service, settings, where.bind(settings), level=level)
+
+
+def develop(target: str, where: Where, level: str | None, watched: tuple[Path, ...], *, reload: bool) -> int:
+    """Serve the service that *target* names for its author; return the exit status.
+
+    With *reload* this process holds the socket and watches files, and a child process serves.
+
+    Raises:
+        CommandError: There is no such service, or watching needs what is not installed.
+        ConfigurationError: As `run_service`.
+    """
+    os.environ.setdefault(ENVIRONMENT, "development")
+    if reload:
+        return _supervise(target, where, level, watched)
+    from seawall.server import serve  # noqa: PLC0415 - imports uvicorn
+
+    service = load_service(target)
+    settings = service.settings
+    level = level or settings.log.level
+    logs.configure(level, "text")
+    service.build()
+    endpoint = where.bind(settings)
+
+    def wrap(app: Any) -> RequestLines:
+        return RequestLines(app, service.clock)
+
+    return serve(service, settings, endpoint, level=level, wrap=wrap)
+
+
+def _supervise(target: str, where: Where, level: str | None, watched: tuple[Path, ...]) -> int:
+    from seawall.cli.reload import supervise  # noqa: PLC0415 - needs watchfiles
+    from seawall.settings import load  # noqa: PLC0415 - Pydantic
+
+    parse_target(target)
+    endpoint = where.bind(load())
+    fds = [each.fileno() for each in endpoint.sockets]
+    command = [sys.executable, "-m", "seawall", "dev", target, "--no-reload"]
+    command += [f"--fd={fd}" for fd in fds]
+    if level is not None:
+        command.append(f"--log-level={level}")
+    try:
+        return supervise(command, fds, (Path.cwd(), *watched), lambda line: typer.secho(line, err=True, fg="cyan"))
+    finally:
+        endpoint.close()
+
+
+class RequestLines:
+    """ASGI middleware that logs one line per request: method, path, status and time.
+
+    Args:
+        app: What answers.
+        clock: Measures the time.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[None]], clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+        self._logger = logging.getLogger("seawall.requests")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer, and log how."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = self._clock.monotonic()
+        status = "no answer"
+
+        async def note(message: Mapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            query = scope["query_string"].decode("latin-1")
+            path = f"{scope['path']}?{query}" if query else scope["path"]
+            took = (self._clock.monotonic() - began) * 1000
+            self._logger.info("%s %s %s %.1f ms", scope["method"], path, status, took)
