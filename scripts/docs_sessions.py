@@ -172,5 +172,5 @@ def _answer(asked: argparse.Namespace, response: httpx.Response, *, pretty: bool
 def _jq(value: Any, path: str) -> str:
     """Return what ``jq`` prints for a plain path such as ``.errors``."""
     for name in shlex.split(path)[0].strip(".").split(".") if path else ():
-        value = value[name]
+        value = value.get(name)
     return json.dumps(value, indent=2, ensure_ascii=False)

@@ -106,7 +106,8 @@ def _fail(message: str) -> NoReturn:
 def _progress() -> Iterator[OnProgress]:
     columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
 
         def on_progress(what: str, done: int, total: int) -> None:
             if what not in tasks:

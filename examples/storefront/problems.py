@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from seawall.problems import Conflict, InvalidInput, NotFound
 
-__all__ = ["EmailTaken", "InvalidCursor", "NoSuchOrder", "NoSuchProduct", "NoSuchUser", "NotCancellable"]
-__all__ += ["OutOfStock", "SkuTaken"]
+__all__ = [
+    "EmailTaken",
+    "InvalidCursor",
+    "NoSuchOrder",
+    "NoSuchProduct",
+    "NoSuchUser",
+    "NotCancellable",
+    "OutOfStock",
+    "SkuTaken",
+]
 
 
 class NoSuchUser(NotFound):

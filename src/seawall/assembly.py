@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from seawall.call import Call, Principal
 from seawall.group import Declaration
 from seawall.http.answers import Failures
-from seawall.http.asgi import Exchange, RequestIds
+from seawall.http.exchange import Exchange, RequestIds
 from seawall.http.binding import bind
 from seawall.http.compose import Composer
 from seawall.http.compression import Compressor
@@ -28,6 +28,7 @@ from seawall.http.route import Route, Template, parse_template
 from seawall.http.security_headers import security_headers
 from seawall.http.surface import Surface, head_target
 from seawall.http.versions import version_switch
+from seawall.http.wire import WirePlan
 from seawall.operation import Operation, Policy, describe
 from seawall.plan import CodeCache, Deadline, Deadlines, Fragment, Plan, Writer, compile_plan
 from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
@@ -49,6 +50,7 @@ class Built:
     Args:
         routes: Every route with its effective policy.
         plans: The plan of every route and mount, in the order they were declared.
+        wires: The plans of those routes that the server's own protocol class can call.
         direct: The plans of operations for typed arguments, by name.
         surface: What requests are answered by.
         mounts: Mounted applications.
@@ -58,6 +60,7 @@ class Built:
 
     routes: tuple[Route, ...]
     plans: tuple[Plan, ...]
+    wires: tuple[Plan, ...]
     direct: Mapping[str, Plan]
     surface: Surface
     mounts: tuple[Mount, ...]
@@ -68,7 +71,7 @@ class Built:
 
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
-        for plan in (*self.plans, *self.direct.values()):
+        for plan in (*self.plans, *self.wires, *self.direct.values()):
             for name, kind in plan.resources:
                 if kind in values:
                     plan.namespace[name] = values[kind]
@@ -108,16 +111,13 @@ class Built:
 
     def replace_by(self, other: Built) -> None:
         """Answer from now on as *other* does; running calls end as they began."""
-        self.routes, self.plans, self.direct, self.mounts = (
-            other.routes,
-            other.plans,
-            other.direct,
-            other.mounts,
-        )
+        self.routes, self.plans, self.wires = other.routes, other.plans, other.wires
+        self.direct, self.mounts = other.direct, other.mounts
         self.deadlines = other.deadlines
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
         surface.cors, surface.max_path = fresh.cors, fresh.max_path
+        surface.wire_matchers, surface.wires = fresh.wire_matchers, fresh.wires
 
 
 def assemble(service: Service) -> Built:
@@ -140,21 +140,27 @@ def assemble(service: Service) -> Built:
     plans = tuple(composer.route(route) for route in routes)
     mounted = tuple((mount, composer.mount(mount)) for mount in mounts)
     fallback = composer.fallback(base)
+    matchers = _matchers(service, plans, fallback, composer.codes)
+    # Middleware of the user's own speaks ASGI and must see every request.
+    wires = {} if service.middlewares else {plan.run: composer.wire(plan.route) for plan in plans}
     surface = Surface(
-        _matchers(service, plans, fallback, composer.codes),
+        matchers,
         mounted,
         fallback.run,
         _cors(settings),
         settings.http.max_path_bytes,
         composer.exchange.request_ids,
         lifespan_target(service),
+        {} if service.middlewares else {method.encode(): matcher for method, matcher in matchers.items()},
+        {run: WirePlan(plan.run, plan.policy.max_body) for run, plan in wires.items() if plan is not None},
     )
     direct = {plan.name: plan for plan in _direct(service, base, composer, declared)}
     app: Any = surface.app()
     for wrap in service.middlewares:
         app = wrap(app)
+    wire_plans = tuple(plan for plan in wires.values() if plan is not None)
     all_plans = (*plans, *(plan for _, plan in mounted))
-    built = Built(declared, all_plans, direct, surface, mounts, composer.deadlines, app, service)
+    built = Built(declared, all_plans, wire_plans, direct, surface, mounts, composer.deadlines, app, service)
     documents.built = built
     return built
 
@@ -218,9 +224,11 @@ def _document_routes(
     """Return the routes of the document and its page; a route of the user's own in their place stays."""
     by_path = service.versions is None or service.versions.by == "path"
     versions = () if by_path else tuple(dict.fromkeys(route.version for route in routes if route.version))
+    by_media = versions and service.versions is not None and service.versions.by == "media"
+    accept = f"application/json; version={versions[0]}" if by_media else "application/json"
     taken = {route.template.segments for route in routes if route.method == "GET"}
     policy = _merge(base, (service.policy_options,), f"service {service.name!r}")
-    for path, handler in document_handlers(source, service.title, versions):
+    for path, handler in document_handlers(source, service.title, versions, accept):
         operation = describe(handler)
         template = parse_template(path, operation.where)
         if template.segments not in taken:

@@ -28,15 +28,18 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds on a clock that never goes back; only differences mean anything."""
+        ...
 
     def time(self) -> float:
         """Return seconds since 1970-01-01T00:00:00Z by the wall clock."""
+        ...
 
     async def sleep(self, seconds: float, /) -> None:
         """Wait for *seconds*; less than or equal to zero yields once."""
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """Run *callback* on the running event loop once *seconds* have passed."""
+        ...
 
 
 @runtime_checkable
@@ -45,9 +48,11 @@ class Random(Protocol):
 
     def random(self) -> float:
         """Return a number in [0, 1)."""
+        ...
 
     def getrandbits(self, bits: int, /) -> int:
         """Return a non-negative integer of at most *bits* random bits."""
+        ...
 
 
 class SystemClock:

@@ -59,7 +59,8 @@ class _Frame:
         parts = path.parts
         if "site-packages" in parts:
             return "/".join(parts[parts.index("site-packages") + 1 :])
-        return self.filename
+        library = Path(sysconfig.get_path("stdlib"))
+        return str(path.relative_to(library)) if path.is_relative_to(library) else self.filename
 
 
 def traceback_lines(error: BaseException) -> list[str]:
@@ -125,8 +126,7 @@ def _related(error: BaseException) -> Iterator[tuple[BaseException, str]]:
 def _frames(tb: TracebackType | None) -> list[_Frame]:
     """Return the innermost frames of *tb*, outermost first."""
     frames: list[_Frame] = []
-    summaries = traceback.StackSummary.extract(traceback.walk_tb(tb), limit=-MAX_FRAMES, lookup_lines=False)
-    for summary in summaries:
+    for summary in traceback.extract_tb(tb, limit=-MAX_FRAMES):
         line = summary.lineno or 0
         columns = None
         if summary.colno is not None and summary.end_colno is not None and summary.end_lineno == line:

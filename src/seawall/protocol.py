@@ -8,9 +8,11 @@ an answer where one can still be sent, with a closed connection where not.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -22,7 +24,8 @@ __all__ = ["ConnectionLimits", "bounded_protocol", "sweep"]
 LINGER = 2.0
 """Seconds a refused connection is still read from, so that the refusal is not lost in a reset."""
 
-_feed = HttpToolsProtocol.data_received
+_NOWHERE = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
+
 _head_complete = HttpToolsProtocol.on_headers_complete
 _body = HttpToolsProtocol.on_body
 
@@ -36,12 +39,16 @@ class ConnectionLimits:
         head_fields: Header fields of a request.
         head_seconds: Seconds a request may take to arrive up to its body.
         connections: Connections open at once.
+        body_seconds: Seconds a body may take to arrive, where it is read before the operation runs.
+        idle_seconds: Seconds a connection may rest between two requests.
     """
 
     head_bytes: int
     head_fields: int
     head_seconds: float
     connections: int
+    body_seconds: float = 30.0
+    idle_seconds: float = 5.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -52,6 +59,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Bytes since a head or a piece of a body was last complete: what the parser holds is never more."""
     awaited: object | None = None
     """What `sweep` found the client to owe when it last came by."""
+    refused = False
+    """Whether the last answer of this connection has been given, before its time."""
     waited = 0.0
     """Seconds for which it has been owing the same."""
 
@@ -66,9 +75,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Parse *data*, and refuse the request if its head grows too large without ending."""
+        """Parse *data*, and refuse the request if its head grows too large without ending.
+
+        This is uvicorn's method with its calls written out, which pays for what is added here.
+        """
+        timer = self.timeout_keep_alive_task
+        if timer is not None:
+            timer.cancel()
+            self.timeout_keep_alive_task = None
         self.unparsed += len(data)
-        _feed(self, data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+        except httptools.HttpParserError:
+            self.refuse(self.malformed())
         if self.unparsed > self.limits.head_bytes:
             self.refuse(self.too_large())
 
@@ -80,19 +102,18 @@ class BoundedProtocol(HttpToolsProtocol):
         _head_complete(self)
         if "path" in self.scope:
             # Trailers would be added to the fields of a request that is being answered already.
-            self.headers = []
+            self.headers = _NOWHERE
 
     def on_body(self, body: bytes) -> None:
         """Hand over a piece of the body."""
         self.unparsed = 0
         _body(self, body)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Answer what is no HTTP, with a problem instead of uvicorn's plain text."""
-        problem: Problem = BadRequest("This is not a request that HTTP/1.1 allows.")
+    def malformed(self) -> Problem:
+        """Return the problem for what the parser does not take."""
         if len(self.headers or ()) > self.limits.head_fields:
-            problem = HeadersTooLarge(f"A request may have {self.limits.head_fields} header fields.")
-        self.refuse(problem)
+            return HeadersTooLarge(f"A request may have {self.limits.head_fields} header fields.")
+        return BadRequest("This is not a request that HTTP/1.1 allows.")
 
     def too_large(self) -> Problem:
         """Return the problem for a head, or trailers, without an end."""
@@ -100,10 +121,16 @@ class BoundedProtocol(HttpToolsProtocol):
         is_target = bool(self.scope) and 2 * len(self.url) > self.unparsed
         return UriTooLong(text) if is_target else HeadersTooLarge(text)
 
+    def owed(self) -> tuple[object, float] | None:
+        """Return what stands for the part of a request that the client owes, and the seconds it has for it."""
+        awaited = awaited_part(self)
+        return None if awaited is None else (awaited, self.limits.head_seconds)
+
     def refuse(self, problem: Problem) -> None:
         """Answer *problem* if the connection is free for an answer, and close it."""
-        if self.transport.is_closing():
+        if self.refused or self.transport.is_closing():
             return
+        self.refused = True
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and not cycle.response_complete:
             if cycle.response_started or self.pipeline or cycle.scope is not self.scope:
@@ -161,15 +188,15 @@ def sweep(state: ServerState, seconds: float) -> None:
     for connection in list(state.connections):
         if not isinstance(connection, BoundedProtocol):
             continue
-        awaited = awaited_part(connection)
+        owed = connection.owed()
+        awaited, limit = owed if owed is not None else (None, 0.0)
         if awaited is None or connection.awaited is not awaited:
             connection.awaited, connection.waited = awaited, 0.0
             continue
         connection.waited += seconds
-        limit = connection.limits.head_seconds
         if connection.waited < limit:
             continue
-        if awaited is connection.cycle:
+        if awaited is connection.cycle and connection.cycle.response_complete:
             connection.transport.close()
         else:
             connection.refuse(RequestTimeout(f"The request did not arrive within {limit:g} s."))

@@ -77,7 +77,8 @@ def size(value: object) -> int:
         ValueError: It is neither, negative, or not a whole number of bytes.
     """
     if isinstance(value, str):
-        result, rest = divmod(*_quantity(value, _BYTES, _A_SIZE))
+        number, scale = _quantity(value, _BYTES, _A_SIZE)
+        result, rest = divmod(number, scale)
         if rest:
             raise ValueError(f"{value!r} is not a size: it is not a whole number of bytes")
         return result

@@ -106,4 +106,4 @@ class Answer:
         with writer.block("try:"):
             inner()
         with writer.block("except Exception as error:"):
-            writer.line(f'status, content_type, body = {failure}(error, call, scope["path"])')
+            writer.line(f"status, content_type, body = {failure}(error, call, path)")

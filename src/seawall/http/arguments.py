@@ -95,7 +95,6 @@ class Bind:
             malformed = writer.bind("malformed_query", malformed_query)
             limit = writer.bind("max_query_fields", self._max_fields)
             error = writer.bind("QueryError", QueryError)
-            writer.line(f"raw_query = {self._carrier.query}")
             with writer.block("if raw_query:"):
                 with writer.block("try:"):
                     writer.line(f"query, repeated = {parse}(raw_query, {limit})")

@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -240,10 +240,17 @@ def model_fields(model: Any) -> tuple[Parameter, ...]:
     hints = get_type_hints(get_origin(model) or model, include_extras=True)
     result = []
     for field in getattr(info, "fields", ()):
-        hint, markers = split_annotated(hints[field.name])
+        hint, markers = split_annotated(_without_requirement(hints[field.name]))
         default = MISSING if field.required else _default(field)
         result.append(Parameter(field.encode_name, hint, default, markers))
     return tuple(result)
+
+
+def _without_requirement(hint: Any) -> Any:
+    """Return the type within a TypedDict's ``Required[…]`` or ``NotRequired[…]``."""
+    while get_origin(hint) in (Required, NotRequired):
+        hint = get_args(hint)[0]
+    return hint
 
 
 def _default(field: msgspec.inspect.Field) -> Any:

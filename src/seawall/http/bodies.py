@@ -182,7 +182,7 @@ def enc_hook(value: Any) -> Any:
     """Encode what msgspec does not know: Pydantic models."""
     dump = getattr(value, "model_dump", None)
     if dump is not None:
-        return dump(mode="json")
+        return dump(mode="json", by_alias=True)
     raise NotImplementedError(
         f"a value of type {type(value).__qualname__} cannot be encoded; return a Struct, dataclass, attrs class, "
         "TypedDict, Pydantic model or built-in type, and declare '-> Reply[…]' when you return a Reply"

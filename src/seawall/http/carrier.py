@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from seawall.http.exchange import AnswerForm
 from seawall.plan import Fragment, Writer
 
 __all__ = ["HttpCarrier"]
@@ -12,21 +13,24 @@ __all__ = ["HttpCarrier"]
 class HttpCarrier(Protocol):
     """How generated code reaches the parts of a request on one carrier.
 
-    The carrier's `receive` fragment defines the locals every HTTP fragment may use: ``call``, ``headers``
-    (a dictionary of raw fields, names in lower case), ``fields`` (the same as a list of pairs, in order) and
-    ``parts`` (the decoded segments of the path). It sends what the inner fragments leave in ``status``,
-    ``content_type`` and ``body``.
+    The carrier's outermost fragment defines the locals that every HTTP fragment may use: ``call``, ``path``
+    (decoded), ``parts`` (its decoded segments), ``raw_query``, ``headers`` (raw fields by their names in lower
+    case), ``fields`` (the same as a list of pairs, in order) and ``scope`` (ASGI's, None elsewhere). It sends what
+    the inner fragments leave in ``status``, ``content_type`` (None for no body) and ``body``.
     """
 
-    name: str
-    """``asgi`` or ``wire``."""
-    signature: str
-    """The parameters of the generated coroutine."""
-    query: str
-    """An expression for the raw query string."""
+    @property
+    def name(self) -> str:
+        """``asgi`` or ``wire``."""
+        ...
 
-    def receive(self, operation: str, *, empty: bool) -> Fragment:
-        """Return the outermost fragment; *empty* says whether a success may have no body."""
+    @property
+    def signature(self) -> str:
+        """The parameters of the generated coroutine."""
+        ...
+
+    def receive(self, answer: AnswerForm) -> Fragment:
+        """Return the outermost fragment."""
         ...
 
     def read_body(self, writer: Writer, limit: int) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from seawall.clock import Clock
 from seawall.http.answers import Answer, Failures
 from seawall.http.arguments import Arguments, Bind
-from seawall.http.asgi import AsgiCarrier, Exchange
+from seawall.http.asgi import AsgiCarrier
 from seawall.http.binding import Source
+from seawall.http.carrier import HttpCarrier
 from seawall.http.checks import Checks
 from seawall.http.compression_asgi import Compression
 from seawall.http.deliver import Deliver
 from seawall.http.encoding import Encode, Invoke, returns_response
+from seawall.http.exchange import AnswerForm, Exchange
 from seawall.http.forms import FormLimits
 from seawall.http.mounts import Mount, Mounted, already_sent
 from seawall.http.route import Route
 from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
+from seawall.http.wire import WireCarrier
 from seawall.operation import Operation, Policy
 from seawall.plan import CodeCache, Deadline, Deadlines, Fragment, Plan, compile_plan
 from seawall.resources import CallResources, Resources
@@ -62,23 +65,33 @@ class Composer:
     versions: Versions | None
 
     def route(self, route: Route) -> Plan:
-        """Compile the plan of one route."""
-        carrier = AsgiCarrier(self.exchange)
+        """Compile the plan of one route for ASGI."""
+        return self._route(route, AsgiCarrier(self.exchange))
+
+    def wire(self, route: Route) -> Plan | None:
+        """Compile the plan of one route for the server's own protocol class, or None for one that needs ASGI."""
+        needs_asgi = returns_response(route.operation.returns) or any(
+            bound.source in (Source.REQUEST, Source.FORM) for bound in route.bounds
+        )
+        return None if needs_asgi else self._route(route, WireCarrier(self.exchange))
+
+    def _route(self, route: Route, carrier: HttpCarrier) -> Plan:
         arguments = Arguments()
         encode = Encode(route)
         checks = [check for bound in route.bounds for check in bound.checks]
         wanted = [bound.parameter.type for bound in route.bounds if bound.source is Source.RESOURCE]
         wanted += [kind for check in checks for _, kind in check.resources]
         held = CallResources(self.resources, wanted)
-        deliver = Deliver(self.exchange.compressor if route.policy.compress else None)
+        compressor = self.exchange.compressor if route.policy.compress else None
+        answer = AnswerForm(
+            operation=route.operation.name,
+            base=self._base(route),
+            empty=encode.empty,
+            compressor=compressor,
+            deliver=Deliver(compressor) if returns_response(route.operation.returns) else None,
+        )
         fragments: list[Fragment] = [
-            carrier.receive(
-                route.operation.name,
-                empty=encode.empty,
-                base=self._base(route),
-                compress=route.policy.compress,
-                deliver=deliver if returns_response(route.operation.returns) else None,
-            ),
+            carrier.receive(answer),
             Answer(self.failures),
             *self.edge,
             *route.policy.guards,
@@ -91,46 +104,46 @@ class Composer:
             fragments.append(held)
         if route.policy.timeout is not None:
             fragments.append(Deadline(self.deadlines.table(route.policy.timeout), self.clock))
-        return self._compile(route.operation, route.policy, fragments, route)
+        return self._compile(route.operation, route.policy, fragments, route, carrier)
 
     def mount(self, mount: Mount) -> Plan:
         """Compile the plan of one mounted application."""
         if mount.policy.compress and self.exchange.compressor is not None:
             mount = Mount(mount.prefix, Compression(mount.app, self.exchange.compressor), mount.policy, mount.name)
-        base = [*self.exchange.base, *farewell_fields(mount.policy)]
+        carrier = AsgiCarrier(self.exchange)
+        answer = AnswerForm(operation=mount.name, base=self.exchange.base, deliver=already_sent)
         fragments: list[Fragment] = [
-            AsgiCarrier(self.exchange).receive(mount.name, empty=False, compress=False, deliver=already_sent),
+            carrier.receive(answer),
             Answer(self.failures),
             *self.edge,
             *mount.policy.guards,
-            Mounted(mount, base),
+            Mounted(mount, [*self.exchange.base, *farewell_fields(mount.policy)]),
         ]
         if mount.policy.timeout is not None:
             fragments.append(Deadline(self.deadlines.table(mount.policy.timeout), self.clock))
-        return self._compile(Operation(mount.name, _nothing, (), None), mount.policy, fragments, mount)
+        return self._compile(Operation(mount.name, _nothing, (), None), mount.policy, fragments, mount, carrier)
 
     def fallback(self, policy: Policy) -> Plan:
         """Compile the plan that answers what has no route."""
-        fragments: Iterable[Fragment] = [
-            AsgiCarrier(self.exchange).receive("", empty=True, compress=False),
-            Answer(self.failures),
-            *self.edge,
-            Settle(),
-        ]
-        return self._compile(Operation("", _nothing, (), None), policy, fragments, None)
+        carrier = AsgiCarrier(self.exchange)
+        answer = AnswerForm(operation="", base=self.exchange.base, empty=True)
+        fragments: list[Fragment] = [carrier.receive(answer), Answer(self.failures), *self.edge, Settle()]
+        return self._compile(Operation("", _nothing, (), None), policy, fragments, None, carrier)
 
     def _base(self, route: Route) -> tuple[tuple[bytes, bytes], ...]:
         vary = [VARY_ACCEPT]
         if route.version is not None and self.versions is not None and self.versions.vary is not None:
             vary.append((b"vary", self.versions.vary))
-        return (*vary, *farewell_fields(route.policy))
+        return (*self.exchange.base, *vary, *farewell_fields(route.policy))
 
-    def _compile(self, operation: Operation, policy: Policy, fragments: Iterable[Fragment], route: Any) -> Plan:
+    def _compile(
+        self, operation: Operation, policy: Policy, fragments: Sequence[Fragment], route: Any, carrier: HttpCarrier
+    ) -> Plan:
         return compile_plan(
             operation,
             policy,
-            carrier=AsgiCarrier.name,
-            signature=AsgiCarrier.signature,
+            carrier=carrier.name,
+            signature=carrier.signature,
             fragments=fragments,
             codes=self.codes,
             route=route,

@@ -59,13 +59,16 @@ class _Documents:
         return self.bodies[version]
 
 
-def document_handlers(source: Documented, title: str, versions: tuple[str, ...]) -> list[tuple[str, Handler]]:
+def document_handlers(
+    source: Documented, title: str, versions: tuple[str, ...], accept: str
+) -> list[tuple[str, Handler]]:
     """Return paths and functions of the document and its page.
 
     Args:
         source: What the document is made of.
         title: The service's title.
         versions: Versions that have documents of their own; the first is the one the page shows.
+        accept: What the page asks for when an operation is tried.
     """
     documents = _Documents(source, title, versions)
 
@@ -79,7 +82,7 @@ def document_handlers(source: Documented, title: str, versions: tuple[str, ...])
 
     async def openapi_page() -> Response:
         url = f"openapi/{versions[0]}" if versions else "openapi.json"
-        body = page(title, url, assets_url="docs/assets", names=documents.assets)
+        body = page(title, url, assets_url="docs/assets", names=documents.assets, accept=accept)
         headers = {
             "content-security-policy": page_policy(),
             "referrer-policy": "no-referrer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,14 +43,13 @@ class Limits:
         query = writer.bind("max_query", self.query)
         count = writer.bind("max_fields", self.fields)
         refuse = writer.bind("refuse_size", self.refuse)
-        head = f'if len(fields) > {count} or len(scope["path"]) > {path} or len(scope["query_string"]) > {query}:'
-        with writer.block(head):
-            writer.line(f"{refuse}(scope, fields)")
+        with writer.block(f"if len(fields) > {count} or len(path) > {path} or len(raw_query) > {query}:"):
+            writer.line(f"{refuse}(path, fields)")
         inner()
 
-    def refuse(self, scope: Mapping[str, Any], fields: list[tuple[bytes, bytes]]) -> None:
+    def refuse(self, path: str, fields: list[tuple[bytes, bytes]]) -> None:
         """Say which limit was passed."""
-        if len(scope["path"]) > self.path:
+        if len(path) > self.path:
             raise UriTooLong(f"The path may have {self.path} bytes at the most.")
         if len(fields) > self.fields:
             raise HeadersTooLarge(f"A request may have {self.fields} header fields at the most.")
@@ -92,16 +91,19 @@ class Proxies:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the call that replaces address and scheme."""
         believe = writer.bind("believe_proxies", self.believe)
-        writer.line(f"{believe}(scope, call)")
+        writer.line(f"{believe}(scope, fields, call)")
         inner()
 
-    def believe(self, scope: dict[str, Any], call: Call) -> None:
-        """Put the client's own address and scheme in the place of the proxy's."""
-        peer = scope.get("client")
-        address, scheme, _ = self._proxies.client(peer[0] if peer else None, scope["scheme"], scope["headers"])
+    def believe(self, scope: dict[str, Any] | None, fields: list[tuple[bytes, bytes]], call: Call) -> None:
+        """Put the client's own address and scheme in the place of the proxy's; *scope* is ASGI's, where there is one."""
+        peer = call.peer
+        address, scheme, _ = self._proxies.client(
+            peer[0] if peer else None, scope["scheme"] if scope else "http", fields
+        )
         if address is not None and (not peer or address != peer[0]):
-            call.peer = scope["client"] = (address, 0)  # a proxy does not say from which port
-        scope["scheme"] = scheme
+            call.peer = (address, 0)  # a proxy does not say from which port
+        if scope is not None:
+            scope["client"], scope["scheme"] = call.peer, scheme
 
 
 class Cors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -141,8 +142,8 @@ class Representations:
 
 def _json_encoder(returns: Any) -> Callable[[Any], bytes]:
     if is_model(returns):
-        serialize: Callable[[Any], bytes] = returns.__pydantic_serializer__.to_json
-        return serialize
+        # By alias, as the document says and as input is read.
+        return partial(returns.__pydantic_serializer__.to_json, by_alias=True)
     return msgspec.json.Encoder(enc_hook=enc_hook).encode
 
 

@@ -171,13 +171,16 @@ def _model_finder(model: Any, seen: dict[Any, Any]) -> Any:
     def find(value: Any, parts: tuple[str | int, ...]) -> list[FieldError]:
         if not isinstance(value, Mapping):
             return []
-        found = [FieldError("This field is not known.", pointer(*parts, name)) for name in value if name not in known]
+        unknown = [name for name in value if name not in known] if known_only else []
+        found = [FieldError("This field is not known.", pointer(*parts, name)) for name in unknown]
         for name, finder in children.items():
             if name in value and len(found) < MAX_ERRORS:
                 found.extend(finder(value[name], (*parts, name)))
         return found
 
     seen[model] = find
+    # A model with extra="allow" says itself that other fields are welcome.
+    known_only = not (is_model(model) and model.model_config.get("extra") == "allow")
     config = getattr(get_origin(model) or model, "__struct_config__", None)
     fields = model_fields(model)
     known = {field.name for field in fields}

@@ -10,6 +10,7 @@ from seawall.call import Call
 from seawall.http.cors import CorsPolicy
 from seawall.http.dispatch import Matcher, split_raw
 from seawall.http.mounts import Mount, guard_websocket
+from seawall.http.wire import WirePlan
 from seawall.plan import Place, Plan, Writer
 from seawall.problems import BadRequest, MethodNotAllowed, NotFound, Problem
 
@@ -31,6 +32,8 @@ class Surface:
         max_path: Bytes of path that are looked at.
         request_ids: Makes ids for WebSockets.
         lifespan: Answers the lifespan protocol.
+        wire_matchers: Finders by method as it stands on the wire; empty where every request must go the ASGI way.
+        wires: The plans for ``wire``, by the target that answers the same requests over ASGI.
     """
 
     matchers: Mapping[str, Matcher]
@@ -40,6 +43,8 @@ class Surface:
     max_path: int
     request_ids: Callable[[], bytes]
     lifespan: Target
+    wire_matchers: Mapping[bytes, Matcher]
+    wires: Mapping[Any, WirePlan]
 
     def app(self) -> Callable[[Any, Any, Any], Awaitable[None]]:
         """Return the ASGI application: a plain function, so that a call costs one coroutine, the plan's."""

@@ -19,6 +19,7 @@ import selectors
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
 from seawall.clock import SystemClock, Timer
@@ -113,7 +114,10 @@ class ManualClock:
         """
         _duration("seconds", seconds)
         with self._lock:
-            self._now += seconds
+            now = self._now + seconds
+            # asyncio runs the timers that are due before 'now + 1 ns'. After some 100 days floats are coarser
+            # than that, and a timer due at exactly 'now' would never run: go one step past it.
+            self._now = now if now + 1e-9 > now else math.nextafter(now, math.inf)
 
     def shift_wall(self, seconds: float) -> None:
         """Move the wall clock alone, forward or back, as a time server's correction does.
@@ -257,15 +261,15 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 def _describe(task: asyncio.Task[Any]) -> str:
-    """Return a task's name and where it waits: the innermost coroutine of it that Python code runs."""
+    """Return a task's name and the coroutines it waits in, the outermost first."""
+    chain: list[str] = []
     awaited: Any = task.get_coro()
-    place = ""
     while inspect.iscoroutine(awaited):
-        if awaited.cr_frame is not None:
-            code = awaited.cr_frame.f_code
-            place = f" in {code.co_qualname} ({code.co_filename}:{awaited.cr_frame.f_lineno})"
+        if (frame := awaited.cr_frame) is not None:
+            place = f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            chain.append(f"{frame.f_code.co_qualname} ({place})")
         awaited = awaited.cr_await
-    return f"{task.get_name()}{place}"
+    return f"{task.get_name()}: {' > '.join(chain)}"
 
 
 def _duration(name: str, seconds: float) -> float:

@@ -58,11 +58,17 @@ def postgres_url():
     asyncio.run(_administer(POSTGRES_URL, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+@pytest.fixture
+def sqlite_url(tmp_path):
+    """The URL of a SQLite file that does not exist yet, for what is SQLite's alone."""
+    return f"sqlite:///{tmp_path / 'shop.sqlite3'}"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
+def url(request, sqlite_url):
     """The URL of an empty database."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'shop.sqlite3'}"
+        return sqlite_url
     url = request.getfixturevalue("postgres_url")
     asyncio.run(_administer(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public"))
     return url

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import subprocess
 import sys
@@ -10,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from typer.testing import CliRunner
 
 from storefront import tables
 from storefront.chinook import read_chinook
+from storefront.cli import app
 from storefront.load import Added, load
 from storefront.seed import generate
 from storefront.types import NewProduct, NewUser, OrderSearch, ProductSearch
@@ -119,18 +120,12 @@ async def test_chinook(database, users, products, orders, chinook_path):
     assert (page.items[0].reference, page.items[0].total) == ("CHINOOK-I1", 198)
 
 
-def storefront(*arguments, **environment):
-    command = [sys.executable, "-m", "storefront", *arguments]
-    clean = {name: value for name, value in os.environ.items() if not name.endswith("_DATABASE_URL")}
-    return subprocess.run(
-        command,
-        cwd=EXAMPLES,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.fixture
+def storefront(monkeypatch):
+    """Runs the command line in this process: `storefront("seed", "--url", url)`."""
+    for name in ("STOREFRONT_DATABASE_URL", "SEAWALL_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return lambda *arguments, **env: CliRunner().invoke(app, arguments, env=env)
 
 
 def counted(output):
@@ -139,10 +134,17 @@ def counted(output):
     return {row[1].strip(): (int(row[2]), int(row[3])) for row in rows}
 
 
-def test_seed_command(url):
+def test_runs_as_a_module(sqlite_url):
+    command = [sys.executable, "-m", "storefront", "seed", "--url", sqlite_url, "--products", "5", "--orders", "1"]
+    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert counted(done.stdout)["products"] == (5, 0)
+
+
+def test_seed_command(storefront, url):
     size = ("--products", "40", "--orders", "30", "--customers", "10")
     first = storefront("seed", "--url", url, *size)
-    assert first.returncode == 0, first.stderr
+    assert first.exit_code == 0, first.stderr
     rows = counted(first.stdout)
     assert [rows[name] for name in ("customers", "products", "orders")] == [(10, 0), (40, 0), (30, 0)]
     again = storefront("seed", *size, STOREFRONT_DATABASE_URL=url)
@@ -151,10 +153,9 @@ def test_seed_command(url):
     assert counted(reset.stdout)["products"] == (40, 0)
 
 
-def test_import_command(tmp_path, chinook_path):
-    url = f"sqlite:///{tmp_path / 'shop.sqlite3'}"
-    done = storefront("import", str(chinook_path), "--url", url)
-    assert done.returncode == 0, done.stderr
+def test_import_command(storefront, sqlite_url, chinook_path):
+    done = storefront("import", str(chinook_path), "--url", sqlite_url)
+    assert done.exit_code == 0, done.stderr
     assert counted(done.stdout) == {
         "customers": (59, 0),
         "products": (3503, 0),
@@ -175,8 +176,8 @@ def test_import_command(tmp_path, chinook_path):
         (("import", "nowhere.json"), 2, "does not exist"),
     ],
 )
-def test_commands_fail_with_a_sentence(arguments, status, message):
+def test_commands_fail_with_a_sentence(storefront, arguments, status, message):
     done = storefront(*arguments)
-    assert done.returncode == status
+    assert done.exit_code == status
     assert message in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+    assert isinstance(done.exception, SystemExit), "not the error itself"

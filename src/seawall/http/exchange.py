@@ -1,0 +1,176 @@
+"""What carriers share: request ids, the form of an answer, the lines every plan begins and ends with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+
+from seawall.call import Call, current
+from seawall.clock import Random
+from seawall.http.compression import THREAD_BYTES, Compressor, compressible
+from seawall.plan import Writer
+
+__all__ = [
+    "AnswerForm",
+    "Exchange",
+    "RequestIds",
+    "compress_answer",
+    "emit_call",
+    "emit_compression",
+    "emit_fields",
+    "merge_fields",
+]
+
+_MAX_REQUEST_ID = 128
+_REQUEST_ID = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:-")
+
+
+class RequestIds:
+    """Makes request ids: a random prefix for the process, and a number."""
+
+    __slots__ = ("number", "prefix")
+
+    def __init__(self, random: Random) -> None:
+        self.prefix = b"%012x-" % random.getrandbits(48)
+        self.number = count(1).__next__
+
+    def __call__(self) -> bytes:
+        """Return an id no other call of any process has."""
+        return b"%b%x" % (self.prefix, self.number())
+
+    def accept(self, field: bytes) -> bytes:
+        """Return the id a client sent in ``X-Request-ID``, or a new one if that cannot go into logs."""
+        return field if 0 < len(field) <= _MAX_REQUEST_ID and _REQUEST_ID.issuperset(field) else self()
+
+
+def merge_fields(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Combine repeated header fields as RFC 9110 §5.3 allows; cookies by RFC 9113 §8.2.3."""
+    merged: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if name in merged:
+            value = merged[name] + (b"; " if name == b"cookie" else b", ") + value  # noqa: PLW2901
+        merged[name] = value
+    return merged
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What every exchange of a service shares.
+
+    Args:
+        request_ids: Makes ids for requests that bring none.
+        body_timeout: Seconds a body may take to arrive.
+        compressor: Compresses answers; None where no answer is compressed.
+        base: Header fields of every answer.
+    """
+
+    request_ids: RequestIds
+    body_timeout: float
+    compressor: Compressor | None
+    base: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerForm:
+    """How the answers of one plan look.
+
+    Args:
+        operation: The operation's name.
+        base: Header fields of every answer.
+        empty: Whether a success may have no body.
+        compressor: Compresses answers; None where none is compressed.
+        deliver: Sends an answer that is an ASGI application of its own, where one can be returned.
+    """
+
+    operation: str
+    base: tuple[tuple[bytes, bytes], ...]
+    empty: bool = False
+    compressor: Compressor | None = None
+    deliver: Callable[..., Awaitable[None]] | None = None
+
+    @property
+    def note(self) -> str:
+        """What the fragment does, for people."""
+        return "request id, answer, compression" if self.compressor else "request id, answer"
+
+
+def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inner: Callable[[], None]) -> None:
+    """Write the lines that make the `Call` current while what is further in runs.
+
+    Args:
+        writer: Where to.
+        exchange: What every exchange shares.
+        operation: The operation's name.
+        peer: An expression for the transport's address of the client.
+        inner: Writes what is further in.
+    """
+    ids = exchange.request_ids
+    accept = writer.bind("accept_request_id", ids.accept)
+    prefix = writer.bind("request_id_prefix", ids.prefix)
+    number = writer.bind("next_number", ids.number)
+    call = writer.bind("Call", Call)
+    name = writer.bind("operation_name", operation)
+    writer.lines(
+        'request_id = headers.get(b"x-request-id")',
+        f'request_id = b"%b%x" % ({prefix}, {number}()) if request_id is None else {accept}(request_id)',
+        f"call = {call}(request_id, {name}, headers, {peer})",
+        f"token = {writer.bind('enter', current.set)}(call)",
+    )
+    with writer.block("try:"):
+        inner()
+    with writer.block("finally:"):
+        writer.line(f"{writer.bind('leave', current.reset)}(token)")
+
+
+def emit_fields(writer: Writer, answer: AnswerForm) -> None:
+    """Write the lines that collect the header fields of the answer in ``out``."""
+    base = writer.bind("base_fields", list(answer.base))
+    writer.line(
+        'out = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), '
+        f'(b"x-request-id", request_id), *{base}]'
+    )
+    if answer.empty:
+        with writer.block("if content_type is None:"):
+            writer.line(f'out = [(b"x-request-id", request_id), *{base}]')
+    with writer.block("if call.fields:"):
+        writer.line("out += call.fields")
+
+
+def emit_compression(writer: Writer, answer: AnswerForm) -> None:
+    """Write the lines that compress ``body``, and say so in ``out``."""
+    if answer.compressor is None:
+        return
+    least = writer.bind("compress_from", answer.compressor.min_bytes)
+    compress = writer.bind("compress", compress_answer)
+    compressor = writer.bind("compressor", answer.compressor)
+    with writer.block(f"if len(body) >= {least}:"):
+        writer.line(f'body = await {compress}({compressor}, headers.get(b"accept-encoding"), out, body)')
+
+
+async def compress_answer(
+    compressor: Compressor,
+    accepted: bytes | None,
+    out: list[tuple[bytes, bytes]],
+    body: bytes,
+) -> bytes:
+    """Compress *body* in the coding the client likes best, and say so in *out*.
+
+    A body that has a coding already, or a type that does not shrink, is left alone. A large one is
+    compressed in a thread, so that other calls go on.
+    """
+    content_type = out[0][1]
+    if not compressible(content_type) or any(name == b"content-encoding" for name, _ in out):
+        return body
+    out.append((b"vary", b"accept-encoding"))
+    coding = compressor.negotiator(accepted)
+    if coding is None or coding == "identity":
+        return body
+    if len(body) > THREAD_BYTES:
+        smaller = await asyncio.to_thread(compressor.compress, body, coding)
+    else:
+        smaller = compressor.compress(body, coding)
+    out[1] = (b"content-length", b"%d" % len(smaller))
+    out.append((b"content-encoding", coding.encode()))
+    return smaller

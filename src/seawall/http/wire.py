@@ -1,0 +1,124 @@
+"""The ``wire`` carrier: plans that the server's protocol class calls itself, one task and one write a request.
+
+What stands between such a plan and the socket is a `PlainRequest`; the protocol class that makes them is the
+server's (`seawall.wire`), so that nothing here knows which server it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compression, emit_fields
+from seawall.plan import Fragment, Place, Writer
+
+__all__ = ["PlainRequest", "WireCarrier", "WirePlan", "lines_of"]
+
+Fields = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class WirePlan:
+    """A plan compiled for ``wire``.
+
+    Args:
+        run: Its coroutine function.
+        max_body: Bytes of body the operation accepts.
+    """
+
+    run: Callable[[Any], Coroutine[Any, Any, None]]
+    max_body: int
+
+
+class PlainRequest(Protocol):
+    """One request as the protocol class hands it over: complete, its body within the operation's limit."""
+
+    fields: Fields
+    headers: dict[bytes, bytes]
+    path: str
+    parts: list[str]
+    raw_query: bytes
+    body: bytes
+    peer: tuple[str, int] | None
+    paused: bool
+
+    async def drain(self) -> None:
+        """Wait until the client has read enough of earlier answers."""
+
+    def write(self, status: int, fields: bytes, body: bytes) -> None:
+        """Write the whole answer and make the connection free for the next."""
+
+    def fail(self) -> None:
+        """Close the connection: no answer could be made."""
+
+
+class WireCarrier:
+    """Writes the head and tail of plans for the server's protocol class."""
+
+    name = "wire"
+    signature = "request"
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def receive(self, answer: AnswerForm) -> Fragment:
+        """Return the outermost fragment."""
+        return _Receive(self._exchange, answer)
+
+    def read_body(self, writer: Writer, limit: int) -> None:
+        """Write the line that leaves the body in ``raw_body``; the protocol class keeps it within *limit*."""
+        writer.line("raw_body = request.body")
+
+
+@dataclass(frozen=True, slots=True)
+class _Receive:
+    exchange: Exchange
+    answer: AnswerForm
+    name: str = "receive"
+    place: Place = Place.RECEIVE
+
+    @property
+    def note(self) -> str:
+        return self.answer.note
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        with writer.block("try:"):
+            self._emit(writer, inner)
+        # Nothing may leave a client waiting: a plan that cannot answer closes the connection.
+        with writer.block("except BaseException:"):
+            writer.lines("request.fail()", "raise")
+
+    def _emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        writer.lines(
+            "scope = None",
+            "fields = request.fields",
+            "headers = request.headers",
+            "path = request.path",
+            "parts = request.parts",
+            "raw_query = request.raw_query",
+        )
+        emit_call(writer, self.exchange, self.answer.operation, "request.peer", inner)
+        lines = writer.bind("lines_of", lines_of)
+        base = writer.bind("base_lines", b"".join(b"%b: %b\r\n" % field for field in self.answer.base))
+        with writer.block("if request.paused:"):
+            writer.line("await request.drain()")
+        general = ["call.fields"]
+        if self.answer.compressor is not None:
+            general.append(f"len(body) >= {writer.bind('compress_from', self.answer.compressor.min_bytes)}")
+        if self.answer.empty:
+            general.append("content_type is None")
+        with writer.block(f"if {' or '.join(general)}:"):
+            emit_fields(writer, self.answer)
+            emit_compression(writer, self.answer)
+            writer.line(f"request.write(status, {lines}(out), body)")
+        with writer.block("else:"):
+            writer.line(
+                'request.write(status, b"content-type: %b\\r\\ncontent-length: %d\\r\\nx-request-id: %b\\r\\n%b" '
+                f"% (content_type, len(body), request_id, {base}), body)"
+            )
+
+
+def lines_of(fields: Fields) -> bytes:
+    """Return header fields as they are sent."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -1,0 +1,132 @@
+"""From the environment, the file and the defaults to one frozen value."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from seawall.settings.environment import Environment, service_links
+from seawall.settings.errors import Wrong, nearest, report, shown
+from seawall.settings.operations import PREFIX as OPERATIONS_PREFIX
+from seawall.settings.operations import TABLE as OPERATIONS_TABLE
+from seawall.settings.operations import OperationsSettings, read_operations
+from seawall.settings.own import HttpSettings, LogSettings, ServerSettings, ServiceSettings
+from seawall.settings.reader import CONFIG, Reader
+from seawall.settings.table import AppSettings, Table
+
+__all__ = ["OWN_TABLES", "Settings", "load", "load_table", "near_own_table"]
+
+AppT = TypeVar("AppT", bound=AppSettings)
+
+OWN_TABLES: tuple[type[Table], ...] = (ServiceSettings, HttpSettings, ServerSettings, LogSettings)
+
+# Addresses of the real engines. Applications read them already, through `Variable`.
+_SHARED_VARIABLES = ("SEAWALL_DATABASE_URL", "SEAWALL_REDIS_URL", "SEAWALL_BROKER_URL")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of Seawall's settings; made directly, the defaults."""
+
+    service: ServiceSettings = dataclasses.field(default_factory=ServiceSettings)
+    http: HttpSettings = dataclasses.field(default_factory=HttpSettings)
+    server: ServerSettings = dataclasses.field(default_factory=ServerSettings)
+    log: LogSettings = dataclasses.field(default_factory=LogSettings)
+    operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read Seawall's settings: the environment over the file over the defaults.
+
+    Args:
+        path: The file; None for the one the environment variable ``SEAWALL_CONFIG`` names, else
+            ``seawall.toml`` in the working directory if it is there.
+        environ: The environment; None for the process's own.
+
+    Raises:
+        SettingsError: A value is wrong, a setting or ``SEAWALL_…`` variable is unknown, or the file is missing
+            or cannot be read. The message lists everything that is wrong, each with the fix.
+    """
+    reader = Reader(path, os.environ if environ is None else environ)
+    _check_top_level(reader)
+    _check_variables(reader)
+    service, http = reader.read(ServiceSettings), reader.read(HttpSettings)
+    server, log = reader.read(ServerSettings), reader.read(LogSettings)
+    operations = read_operations(
+        reader.document.get(OPERATIONS_TABLE), reader.file, reader.environ, reader.wrong
+    )
+    if reader.wrong or not (service and http and server and log):
+        raise report(reader.wrong)
+    return Settings(service=service, http=http, server=server, log=log, operations=operations)
+
+
+def load_table(kind: type[AppT], path: Path | None, environ: Mapping[str, str] | None) -> AppT:
+    """Read an application's own table; see `AppSettings.load`."""
+    reader = Reader(path, os.environ if environ is None else environ)
+    environment = Environment(kind, reader.environ)
+    links = service_links(reader.environ)
+    known = [kind.variable(field) for field in kind.model_fields]
+    reader.wrong += [_unknown_variable(name, known) for name in environment.unknown() if name not in links]
+    settings = reader.read(kind)
+    if reader.wrong or settings is None:
+        raise report(reader.wrong)
+    return settings
+
+
+def near_own_table(name: str) -> str | None:
+    """Return the one of Seawall's tables that *name* is or was probably meant to be."""
+    return nearest(name, _own_names())
+
+
+def _own_names() -> list[str]:
+    return [*(kind.toml_table for kind in OWN_TABLES), OPERATIONS_TABLE]
+
+
+def _check_top_level(reader: Reader) -> None:
+    """Find misspelt tables and settings outside of any; tables of other names belong to the application."""
+    own = _own_names()
+    for key, value in reader.document.items():
+        where = f"{reader.file} {key}"
+        if isinstance(value, dict):
+            if key not in own and (guess := near_own_table(key)):
+                reader.wrong.append(
+                    Wrong(
+                        f"{reader.file} [{key}]",
+                        "there is no such table, and it reads like one of Seawall's",
+                        f"did you mean [{guess}]? A table of the application's own needs a name less like it",
+                    )
+                )
+        elif key == OPERATIONS_TABLE:
+            fix = f"write [{OPERATIONS_TABLE}.NAME], and the operation's options below"
+            reader.wrong.append(Wrong(where, "it must be a table", fix, shown(value)))
+        elif key not in own:
+            tables = [kind.toml_table for kind in OWN_TABLES if key in kind.model_fields]
+            fix = f"move it below the line [{tables[0]}]" if tables else "move it below the line of its table"
+            reader.wrong.append(Wrong(where, "it stands outside of any table", fix))
+
+
+def _check_variables(reader: Reader) -> None:
+    """Find variables that begin with ``SEAWALL_`` and set nothing."""
+    known = [kind.variable(field) for kind in OWN_TABLES for field in kind.model_fields]
+    known += [CONFIG, *_SHARED_VARIABLES]
+    links = service_links(reader.environ)
+    for name in sorted(reader.environ):
+        ours = name.startswith("SEAWALL_") and not name.startswith(OPERATIONS_PREFIX)
+        if ours and name not in known and name not in links:
+            reader.wrong.append(_unknown_variable(name, known))
+
+
+def _unknown_variable(name: str, known: list[str]) -> Wrong:
+    # Its value is not shown: whatever it was meant to be may be a secret.
+    where = f"environment variable {name}"
+    if name.startswith(OPERATIONS_PREFIX.removesuffix("_")):
+        return Wrong(
+            where,
+            "there is no such setting",
+            f"write {OPERATIONS_PREFIX}NAME__OPTION, with double underscores",
+        )
+    guess = nearest(name, known)
+    return Wrong(where, "there is no such setting", f"did you mean {guess}?" if guess else "unset it")

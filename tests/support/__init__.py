@@ -1,0 +1,1 @@
+"""What several tests share: exchanges without a socket, settings, a server process."""
