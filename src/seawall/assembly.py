@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from seawall.call import Call, Principal
 from seawall.group import Declaration
 from seawall.http.answers import Failures
-from seawall.http.exchange import Exchange, RequestIds
 from seawall.http.binding import bind
 from seawall.http.compose import Composer
 from seawall.http.compression import Compressor
@@ -19,6 +18,7 @@ from seawall.http.cors import CorsPolicy
 from seawall.http.dispatch import Matcher, Table
 from seawall.http.documents import document_handlers
 from seawall.http.edge import Cors, Hosts, Limits, Proxies
+from seawall.http.exchange import Exchange, RequestIds
 from seawall.http.forms import FormLimits
 from seawall.http.hosts import TrustedHosts
 from seawall.http.lifespan import lifespan_target
@@ -50,7 +50,6 @@ class Built:
     Args:
         routes: Every route with its effective policy.
         plans: The plan of every route and mount, in the order they were declared.
-        wires: The plans of those routes that the server's own protocol class can call.
         direct: The plans of operations for typed arguments, by name.
         surface: What requests are answered by.
         mounts: Mounted applications.
@@ -60,7 +59,6 @@ class Built:
 
     routes: tuple[Route, ...]
     plans: tuple[Plan, ...]
-    wires: tuple[Plan, ...]
     direct: Mapping[str, Plan]
     surface: Surface
     mounts: tuple[Mount, ...]
@@ -71,10 +69,14 @@ class Built:
 
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
-        for plan in (*self.plans, *self.wires, *self.direct.values()):
+        for plan in (*self.plans, *self.wires(), *self.direct.values()):
             for name, kind in plan.resources:
                 if kind in values:
                     plan.namespace[name] = values[kind]
+
+    def wires(self) -> Iterator[Plan]:
+        """Return the plans of those routes that the server's own protocol class can call."""
+        return (wired.plan for wired in self.surface.wires.values())
 
     def close(self) -> None:
         """Take back timers."""
@@ -111,8 +113,7 @@ class Built:
 
     def replace_by(self, other: Built) -> None:
         """Answer from now on as *other* does; running calls end as they began."""
-        self.routes, self.plans, self.wires = other.routes, other.plans, other.wires
-        self.direct, self.mounts = other.direct, other.mounts
+        self.routes, self.plans, self.direct, self.mounts = other.routes, other.plans, other.direct, other.mounts
         self.deadlines = other.deadlines
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
@@ -129,40 +130,65 @@ def assemble(service: Service) -> Built:
     settings = service.settings
     service.resources.order()
     base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
-    declared = _routes(service, base, settings.operations)
-    documents = _DocumentSource()
-    routes = (*declared, *(_document_routes(service, base, declared, documents) if settings.service.docs else ()))
+    routes = _routes(service, base, settings.operations.overrides)
     composer = _composer(service, settings)
-    mounts = tuple(
-        Mount(item.prefix, item.app, _merge(base, (service.policy_options, item.options), item.name), item.name)
-        for item in sorted(service.mounts, key=lambda item: len(item.prefix), reverse=True)
-    )
+    documents = _DocumentSource()
+    own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
-    mounted = tuple((mount, composer.mount(mount)) for mount in mounts)
-    fallback = composer.fallback(base)
-    matchers = _matchers(service, plans, fallback, composer.codes)
-    # Middleware of the user's own speaks ASGI and must see every request.
-    wires = {} if service.middlewares else {plan.run: composer.wire(plan.route) for plan in plans}
-    surface = Surface(
-        matchers,
-        mounted,
-        fallback.run,
-        _cors(settings),
-        settings.http.max_path_bytes,
-        composer.exchange.request_ids,
-        lifespan_target(service),
-        {} if service.middlewares else {method.encode(): matcher for method, matcher in matchers.items()},
-        {run: WirePlan(plan.run, plan.policy.max_body) for run, plan in wires.items() if plan is not None},
-    )
-    direct = {plan.name: plan for plan in _direct(service, base, composer, declared)}
+    own_plans = tuple(composer.route(route) for route in own)
+    mounted = tuple((mount, composer.mount(mount)) for mount in _mounts(service, base))
+    surface = _surface(service, settings, composer, (*plans, *own_plans), mounted, composer.fallback(base))
     app: Any = surface.app()
     for wrap in service.middlewares:
         app = wrap(app)
-    wire_plans = tuple(plan for plan in wires.values() if plan is not None)
-    all_plans = (*plans, *(plan for _, plan in mounted))
-    built = Built(declared, all_plans, wire_plans, direct, surface, mounts, composer.deadlines, app, service)
+    built = Built(
+        routes=routes,
+        plans=(*plans, *(plan for _, plan in mounted)),
+        direct={plan.name: plan for plan in _direct(service, base, composer, routes)},
+        surface=surface,
+        mounts=tuple(mount for mount, _ in mounted),
+        deadlines=composer.deadlines,
+        app=app,
+        service=service,
+    )
     documents.built = built
     return built
+
+
+def _mounts(service: Service, base: Policy) -> list[Mount]:
+    longest_first = sorted(service.mounts, key=lambda item: len(item.prefix), reverse=True)
+    return [
+        Mount(item.prefix, item.app, _merge(base, (service.policy_options, item.options), item.name), item.name)
+        for item in longest_first
+    ]
+
+
+def _surface(
+    service: Service,
+    settings: Settings,
+    composer: Composer,
+    plans: Sequence[Plan],
+    mounted: Sequence[tuple[Mount, Plan]],
+    fallback: Plan,
+) -> Surface:
+    matchers = _matchers(service, plans, fallback, composer.codes)
+    wires: dict[Any, WirePlan] = {}
+    # Middleware of the user's own speaks ASGI and must see every request.
+    for plan in () if service.middlewares else plans:
+        wired = composer.wire(plan.route)
+        if wired is not None:
+            wires[plan.run] = WirePlan(wired, plan.policy.max_body)
+    return Surface(
+        matchers=matchers,
+        mounts=mounted,
+        fallback=fallback.run,
+        cors=_cors(settings),
+        max_path=settings.http.max_path_bytes,
+        request_ids=composer.exchange.request_ids,
+        lifespan=lifespan_target(service),
+        wire_matchers={method.encode(): matcher for method, matcher in matchers.items()} if wires else {},
+        wires=wires,
+    )
 
 
 def _merge(base: Policy, chain: Sequence[Mapping[str, Any]], where: str) -> Policy:

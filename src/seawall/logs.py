@@ -16,9 +16,9 @@ from typing import IO, Any, Literal
 
 from seawall.call import current
 
-__all__ = ["LogFormat", "choose_format", "configure", "quieter_server"]
+__all__ = ["LogFormat", "choose_format", "configure", "quieter_server", "set_level"]
 
-LogFormat = Literal["auto", "json", "text"]
+LogFormat = Literal["auto", "json", "console"]
 HIDDEN = "[hidden]"
 
 _SECRET = re.compile(
@@ -28,10 +28,10 @@ _SECRET = re.compile(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def choose_format(wanted: LogFormat, stream: IO[str]) -> Literal["json", "text"]:
+def choose_format(wanted: LogFormat, stream: IO[str]) -> Literal["json", "console"]:
     """Return the form of lines: for ``auto``, text on a terminal and JSON anywhere else."""
     if wanted == "auto":
-        return "text" if stream.isatty() else "json"
+        return "console" if stream.isatty() else "json"
     return wanted
 
 
@@ -75,11 +75,16 @@ def configure(level: str = "info", wanted: LogFormat = "auto", stream: IO[str] |
     root.setLevel(number)
     logging.captureWarnings(capture=True)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def set_level(level: str) -> None:
+    """Change the least severe level that is logged, while the process runs."""
+    logging.getLogger().setLevel(logging.getLevelNamesMapping()[level.upper()])
 
 
 def quieter_server(level: str) -> None:

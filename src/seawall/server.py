@@ -17,8 +17,10 @@ import uvicorn
 
 from seawall import logs
 from seawall.endpoint import Endpoint, bind
+from seawall.http.surface import Surface
 from seawall.problems import ConfigurationError, SeawallError
 from seawall.protocol import ConnectionLimits, bounded_protocol, sweep
+from seawall.wire import wire_protocol
 
 if TYPE_CHECKING:
     from seawall.service import Service
@@ -174,7 +176,7 @@ def serve(
         service: What to serve.
         settings: How.
         endpoint: Where, closed in the end; what the settings say by default.
-        level: The least severe lines to log; what the settings say by default.
+        level: The least severe lines to log, whatever the settings say and come to say.
         wrap: Puts an ASGI middleware around the service.
 
     Returns:
@@ -191,7 +193,8 @@ def serve(
         endpoint = bind(server_settings.host, server_settings.port, uds)
     address = endpoint.address
     logs.quieter_server(level or settings.log.level)
-    config = uvicorn_config(wrap(service.asgi) if wrap else service.asgi, settings)
+    # A middleware speaks ASGI and must see every request, so with one no request goes the short way.
+    config = uvicorn_config(wrap(service.asgi) if wrap else service.asgi, settings, None if wrap else built.surface)
     config.load()
     lifespan = Lifespan(config)
     # uvicorn asks the configuration for the class and calls it; this hands it ours, made already.
@@ -204,7 +207,7 @@ def serve(
             extra={"service": service.name, "version": service.version, "operations": len(built.routes)},
         )
 
-    server = Server(config, server_settings.shutdown_seconds, ready, lambda: _reload(service))
+    server = Server(config, server_settings.shutdown_seconds, ready, lambda: _reload(service, level))
     try:
         server.run(sockets=endpoint.sockets)
     except SystemExit:
@@ -223,23 +226,25 @@ def serve(
     return 0 if in_order else 1
 
 
-def uvicorn_config(app: Any, settings: Settings) -> uvicorn.Config:
-    """Return uvicorn's configuration for *settings*, every limit finite."""
+def uvicorn_config(app: Any, settings: Settings, surface: Surface | None) -> uvicorn.Config:
+    """Return uvicorn's configuration for *settings*, every limit finite; with *surface*, on the ``wire`` carrier."""
     http, server = settings.http, settings.server
     limits = ConnectionLimits(
         # Twice the number of fields, so that who has a few too many gets the operation's answer, and keeps
         # the connection; each field costs four bytes besides its name and value.
         head_bytes=http.max_header_bytes + http.max_path_bytes + http.max_query_bytes + 4 * http.max_header_count,
         head_fields=2 * http.max_header_count,
-        head_seconds=server.head_timeout,
+        head_seconds=http.body_timeout,  # before the body, a request has as long as its body
         connections=server.max_connections,
+        body_seconds=http.body_timeout,
+        idle_seconds=server.keep_alive,
     )
     return uvicorn.Config(
         app,
         interface="asgi3",
         lifespan="on",
         loop="auto",
-        http=bounded_protocol(limits),
+        http=bounded_protocol(limits) if surface is None else wire_protocol(limits, surface),
         log_config=None,
         access_log=False,
         proxy_headers=False,  # Seawall's own trusted proxies do that
@@ -261,14 +266,16 @@ def _why(lifespan: Lifespan) -> str:
     return f"the service did not start: {lifespan.message}"
 
 
-def _reload(service: Service) -> None:
+def _reload(service: Service, level: str | None) -> None:
     try:
         changed, kept = service.reload()
     except ConfigurationError as error:
-        logger.error("settings not reloaded; those in use stay: %s", error)
+        logger.error("settings not reloaded, those in use stay: %s", error)
         return
-    logger.info("settings reloaded", extra={"changed": _names(changed), "need_restart": _names(kept)})
+    if level is None:
+        logs.set_level(service.settings.log.level)
+    logger.info("settings reloaded", extra={"changed": _listed(changed), "need_restart": _listed(kept)})
 
 
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
+def _listed(changes: Sequence[object]) -> str:
+    return "; ".join(map(str, changes)) or "none"

@@ -18,7 +18,7 @@ from seawall.resources import Resources, Scope
 
 if TYPE_CHECKING:
     from seawall.assembly import Built
-    from seawall.settings import Settings
+    from seawall.settings import Change, Settings
 
 __all__ = ["Service"]
 
@@ -248,7 +248,7 @@ class Service(Group):
         before.replace_by(fresh)
         self._built = before
 
-    def reload(self) -> tuple[Sequence[str], Sequence[str]]:
+    def reload(self) -> tuple[Sequence[Change], Sequence[Change]]:
         """Read the settings again and use those that may change at run time.
 
         Returns:
@@ -257,16 +257,16 @@ class Service(Group):
         Raises:
             ConfigurationError: A setting is wrong; nothing has changed.
         """
-        from seawall.settings import changes, load  # noqa: PLC0415 - see settings
+        from seawall.settings import changes, load, reloaded  # noqa: PLC0415 - see settings
 
-        before, self._settings = self.settings, load()
+        before, fresh = self.settings, load()
+        self._settings = reloaded(before, fresh)
         try:
             self.rebuild()
         except BaseException:
             self._settings = before
             raise
-        applied, pending = changes(before, self._settings)
-        return applied, pending
+        return changes(before, fresh)
 
     def openapi(self, version: str | None = None) -> dict[str, Any]:
         """Return the OpenAPI 3.1 document, of one *version* where callers name one outside the path."""

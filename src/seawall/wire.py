@@ -53,10 +53,10 @@ class WireRequest:
         "more_body",
         "parts",
         "path",
-        "plan",
         "previous",
         "raw_query",
         "response_complete",
+        "run",
         "scope",
         "task",
     )
@@ -71,7 +71,7 @@ class WireRequest:
         query: bytes,
     ) -> None:
         self._protocol = protocol
-        self.plan = plan
+        self.run = plan.plan.run
         self.fields = protocol.headers
         self.headers = headers
         self.path = path
@@ -135,7 +135,7 @@ class WireProtocol(BoundedProtocol):
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
-        self.scope = {}  # type: ignore[typeddict-item]  # a request has begun, and has no path yet
+        self.scope = {}  # type: ignore[typeddict-item]  # a request has begun and has no path yet
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
@@ -204,7 +204,7 @@ class WireProtocol(BoundedProtocol):
     def start(self, request: WireRequest) -> None:
         """Run the plan of *request* in a task of its own."""
         self.active = request
-        request.task = _start(request.plan.run(request), self.loop)
+        request.task = _start(request.run(request), self.loop)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Start a queued request, whichever way it goes."""

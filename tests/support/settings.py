@@ -1,37 +1,32 @@
-"""Settings for services under test: the defaults, and what a test changes, nothing from outside."""
+"""Settings for services under test: the defaults and what a test changes, nothing from outside."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from seawall import Service
+from seawall.settings import HttpSettings, OperationsSettings, ServiceSettings, Settings
 
-_HTTP = dict(
-    timeout=30.0, max_body=2**20, max_header_count=100, max_header_bytes=32768, max_query_bytes=8192,
-    max_query_fields=100, max_path_bytes=4096, max_form_fields=100, max_form_files=10, body_timeout=30.0,
-    compress=True, compress_min_bytes=1024, trusted_proxies=(), trusted_hosts=(), cors_origins=(),
-    cors_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), cors_headers=("Authorization",), cors_expose=(),
-    cors_credentials=False, cors_max_age=600, security_headers=True, hsts_seconds=0,
-)
+__all__ = ["service", "settings"]
 
 
-def settings(*, operations: Any = None, environment: str = "production", docs: bool = False, **http: Any) -> Any:
+def settings(
+    *,
+    operations: Mapping[str, Mapping[str, Any]] | None = None,
+    environment: Literal["production", "development"] = "production",
+    docs: bool = False,
+    **http: Any,
+) -> Settings:
     """Return settings with *http* laid over the defaults of ``[http]``."""
-    unknown = set(http) - set(_HTTP)
-    assert not unknown, unknown
-    return SimpleNamespace(
-        http=SimpleNamespace(**{**_HTTP, **http}),
-        service=SimpleNamespace(environment=environment, docs=docs),
-        operations=operations or {},
-        server=SimpleNamespace(),
-        log=SimpleNamespace(),
+    return Settings(
+        http=HttpSettings(**http),
+        service=ServiceSettings(environment=environment, docs=docs),
+        operations=OperationsSettings(overrides=operations or {}),
     )
 
 
-def service(name: str = "test", *, settings: Any = None, **options: Any) -> Service:
-    """Return a service with the default settings, or those given."""
-    return Service(name, settings=settings if settings is not None else _settings(), **options)
-
-
-_settings = settings
+def service(name: str = "test", *, http: Mapping[str, Any] | None = None, **options: Any) -> Service:
+    """Return a service with the default settings, and *http* laid over them."""
+    options.setdefault("settings", settings(**(http or {})))
+    return Service(name, **options)

@@ -68,7 +68,8 @@ def test_lines_carry_the_request_they_belong_to(configured):
 
 
 @pytest.mark.parametrize(
-    "name", ["password", "db_passwd", "Authorization", "set-cookie", "api_key", "token", "access_token", "client_secret"]
+    "name",
+    ["password", "db_passwd", "Authorization", "set-cookie", "api_key", "token", "access_token", "client_secret"],
 )
 def test_secrets_are_struck_out(configured, name):
     out = configured()
@@ -93,6 +94,15 @@ def test_less_severe_lines_are_left_out(configured):
     assert [line["message"] for line in lines(out)] == ["yes"]
 
 
+def test_the_level_can_change_while_it_runs(configured):
+    out = configured("warning")
+    logger = structlog.get_logger("shop")
+    logger.info("no")
+    logs.set_level("info")
+    logger.info("yes")
+    assert [line["message"] for line in lines(out)] == ["yes"]
+
+
 def test_errors_bring_their_traceback_in_the_same_line(configured):
     out = configured()
     try:
@@ -105,7 +115,7 @@ def test_errors_bring_their_traceback_in_the_same_line(configured):
 
 
 def test_text_cannot_move_the_cursor_or_start_a_line(configured):
-    out = configured(wanted="text")
+    out = configured(wanted="console")
     logging.getLogger("shop").info("GET /\x1b[2J\nforged", extra={"agent": "a\r\nb"})
     assert out.getvalue().count("\n") == 1
     assert "\x1b" not in out.getvalue()
@@ -113,7 +123,7 @@ def test_text_cannot_move_the_cursor_or_start_a_line(configured):
 
 
 def test_text_shows_no_local_variables(configured):
-    out = configured(wanted="text")
+    out = configured(wanted="console")
     try:
         hidden = "hunter" + str(2)
         raise ValueError(len(hidden))
@@ -124,7 +134,7 @@ def test_text_shows_no_local_variables(configured):
 
 
 def test_auto_is_text_on_a_terminal_and_json_elsewhere():
-    assert logs.choose_format("auto", Terminal()) == "text"
+    assert logs.choose_format("auto", Terminal()) == "console"
     assert logs.choose_format("auto", io.StringIO()) == "json"
     assert logs.choose_format("json", Terminal()) == "json"
 

@@ -137,7 +137,8 @@ def dev(
         from seawall.cli.serving import Where, develop  # noqa: PLC0415 - see the module's docstring
 
         where = Where(host, port, uds, tuple(fd or ()))
-        raise typer.Exit(develop(target, where, log_level, tuple(watch or ()), reload=reload))
+        status = develop(target, where, log_level, tuple(watch or ()), reload=reload, with_traceback=traceback)
+        raise typer.Exit(status)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -162,7 +163,10 @@ def plan(
         str | None, typer.Argument(help="One operation; all of them by default.", show_default=False)
     ] = None,
     source: Annotated[bool, typer.Option("--source", help="Show the code compiled for each operation.")] = False,
-    carrier: Annotated[str, typer.Option(help="What the plan is compiled for: asgi or direct.")] = "asgi",
+    carrier: Annotated[
+        str,
+        typer.Option(help="What the plan is compiled for: asgi (any server), wire (this one), direct (no transport)."),
+    ] = "asgi",
     as_json: Json = False,
     traceback: Traceback = False,
 ) -> None:

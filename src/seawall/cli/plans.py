@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PolicyValue", "describe_plan", "policy_values", "show_plans"]
 
-CARRIERS = ("asgi", "direct")
+CARRIERS = ("asgi", "wire", "direct")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,15 +80,19 @@ def base_policy(settings: Settings) -> Policy:
 
 def _chosen(built: Built, operation: str | None, carrier: str) -> Sequence[Plan]:
     if carrier not in CARRIERS:
-        raise CommandError(f"there is no carrier {carrier!r}; there are {' and '.join(CARRIERS)}.", usage=True)
-    plans = built.plans if carrier == "asgi" else tuple(built.direct.values())
+        raise CommandError(f"there is no carrier {carrier!r}; there are {', '.join(CARRIERS)}.", usage=True)
+    plans = {"asgi": built.plans, "wire": built.wires, "direct": tuple(built.direct.values())}[carrier]
     if operation is None:
         return plans
     found = [plan for plan in plans if plan.name == operation]
     if found:
         return found
     if operation in built.direct:
-        raise CommandError(f"operation {operation!r} has no route.", "Its plan is shown with --carrier direct")
+        other = "asgi" if any(plan.name == operation for plan in built.plans) else "direct"
+        raise CommandError(
+            f"operation {operation!r} has no plan for the carrier {carrier}.",
+            f"See the one it has: --carrier {other}",
+        )
     names = [plan.name for plan in plans]
     close = difflib.get_close_matches(operation, names, 1)
     raise CommandError(
@@ -175,4 +179,6 @@ def _print_source(out: Console, plan: Plan) -> None:
     from rich.syntax import Syntax  # noqa: PLC0415 - Pygments takes a while to import
 
     out.print()
-    out.print(Syntax(plan.source, "python", theme="ansi_dark", line_numbers=True, background_color="default"))
+    out.print(
+        Syntax(plan.source, "python", theme="ansi_dark", line_numbers=True, word_wrap=True, background_color="default")
+    )

@@ -74,7 +74,7 @@ def _print(name: str, built: Built) -> None:
         policy = route.policy
         label = Text(route.operation.name)
         if policy.deprecated:
-            label.append(" deprecated", style="yellow")
+            label.append(" (deprecated)", style="yellow")
         cells: list[Text | str] = [Text(route.method, style=COLOURS.get(route.method, "")), Text(route.path), label]
         if versioned:
             cells.append(Text(route.version or "-"))

@@ -66,16 +66,24 @@ def run_service(target: str, where: Where, level: str | None) -> int:
 
     service = load_service(target)
     settings = service.settings
-    level = level or settings.log.level
-    logs.configure(level, settings.log.format)
+    shown = level or settings.log.level
+    logs.configure(shown, settings.log.format)
     service.build()
     return serve(service, settings, where.bind(settings), level=level)
 
 
-def develop(target: str, where: Where, level: str | None, watched: tuple[Path, ...], *, reload: bool) -> int:
+def develop(
+    target: str, where: Where, level: str | None, watched: tuple[Path, ...], *, reload: bool, with_traceback: bool
+) -> int:
     """Serve the service that *target* names for its author; return the exit status.
 
-    With *reload* this process holds the socket and watches files, and a child process serves.
+    Args:
+        target: The service.
+        where: Where to listen.
+        level: The least severe lines to log; what the settings say by default.
+        watched: Folders to watch besides the current one.
+        reload: Whether this process holds the socket and watches files, while a child process serves.
+        with_traceback: Whether that child shows the tracebacks of errors.
 
     Raises:
         CommandError: There is no such service, or watching needs what is not installed.
@@ -83,13 +91,15 @@ def develop(target: str, where: Where, level: str | None, watched: tuple[Path, .
     """
     os.environ.setdefault(ENVIRONMENT, "development")
     if reload:
-        return _supervise(target, where, level, watched)
+        options = [f"--log-level={level}"] if level else []
+        options += ["--traceback"] if with_traceback else []
+        return _supervise(target, where, options, watched)
     from seawall.server import serve  # noqa: PLC0415 - imports uvicorn
 
     service = load_service(target)
     settings = service.settings
-    level = level or settings.log.level
-    logs.configure(level, "text")
+    shown = level or settings.log.level
+    logs.configure(shown, "console" if settings.log.format == "auto" else settings.log.format)
     service.build()
     endpoint = where.bind(settings)
 
@@ -99,17 +109,14 @@ def develop(target: str, where: Where, level: str | None, watched: tuple[Path, .
     return serve(service, settings, endpoint, level=level, wrap=wrap)
 
 
-def _supervise(target: str, where: Where, level: str | None, watched: tuple[Path, ...]) -> int:
+def _supervise(target: str, where: Where, options: list[str], watched: tuple[Path, ...]) -> int:
     from seawall.cli.reload import supervise  # noqa: PLC0415 - needs watchfiles
     from seawall.settings import load  # noqa: PLC0415 - Pydantic
 
     parse_target(target)
     endpoint = where.bind(load())
     fds = [each.fileno() for each in endpoint.sockets]
-    command = [sys.executable, "-m", "seawall", "dev", target, "--no-reload"]
-    command += [f"--fd={fd}" for fd in fds]
-    if level is not None:
-        command.append(f"--log-level={level}")
+    command = [sys.executable, "-m", "seawall", "dev", target, "--no-reload", *options, *(f"--fd={fd}" for fd in fds)]
     try:
         return supervise(command, fds, (Path.cwd(), *watched), lambda line: typer.secho(line, err=True, fg="cyan"))
     finally:

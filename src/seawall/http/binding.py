@@ -129,8 +129,9 @@ def _bind(
     )
     many = source in (Source.QUERY, Source.HEADER) and _is_many(parameter.type)
     fields: tuple[Bound, ...] = ()
-    if source is Source.QUERY and has_fields(parameter.type):
-        fields = tuple(_field(operation, source, field) for field in model_fields(bare(parameter.type)))
+    model = _without_none(bare(parameter.type))
+    if source is Source.QUERY and has_fields(model):
+        fields = tuple(_field(operation, source, field) for field in model_fields(bare(model)))
     elif source in (Source.PATH, Source.QUERY, Source.HEADER, Source.COOKIE):
         _refuse_model(operation, parameter, source)
     if source is Source.FORM and not has_fields(parameter.type):
@@ -257,6 +258,11 @@ def _default(field: msgspec.inspect.Field) -> Any:
     if field.default is not msgspec.NODEFAULT:
         return field.default
     return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else None
+
+
+def _without_none(hint: Any) -> Any:
+    members = [member for member in union_members(hint) if member is not type(None)]
+    return members[0] if len(members) == 1 else hint
 
 
 def _is_request(hint: Any) -> bool:

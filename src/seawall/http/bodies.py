@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from seawall.http.binding import is_model
-from seawall.http.errors import collect, from_message, unknown_fields
+from seawall.http.errors import MAX_ERRORS, collect, from_message, from_pydantic, unknown_fields
 from seawall.http.media import is_json, parse, utf8_only
 from seawall.operation import Policy, bare
 from seawall.problems import FieldError, InvalidInput, MalformedBody, Problem, UnsupportedMediaType, pointer
@@ -47,11 +47,11 @@ class BodyReader:
         """Return what decodes a body of *content_type* that is not in `readers` yet.
 
         Raises:
-            InvalidInput: There is no body.
+            MalformedBody: There is no body.
             UnsupportedMediaType: The media type is missing or none that is read here.
         """
         if not body:
-            raise InvalidInput("The request has no body.", errors=[FieldError("A body is required.", "")])
+            raise no_body()
         media = None if content_type is None else parse(content_type)
         if media is not None and is_json(media) and utf8_only(media):
             decode = self._json
@@ -76,7 +76,7 @@ class BodyReader:
         if isinstance(error, Problem):
             return error
         if not body:
-            return InvalidInput("The request has no body.", errors=[FieldError("A body is required.", "")])
+            return no_body()
         if not isinstance(error, msgspec.ValidationError) and not hasattr(error, "errors"):
             if isinstance(error, RecursionError):
                 return MalformedBody("The body is nested too deep.")
@@ -102,7 +102,10 @@ class BodyReader:
 
             def decode_known(body: bytes) -> Any:
                 errors = unknown(untyped(body), ())
-                value = inner(body)
+                try:
+                    value = inner(body)
+                except InvalidInput as problem:
+                    raise invalid([*problem.errors, *errors]) from None
                 if errors:
                     raise invalid(errors)
                 return value
@@ -120,8 +123,14 @@ class BodyReader:
         return decode
 
 
+def no_body() -> MalformedBody:
+    """Return the problem for a request without the body it must have."""
+    return MalformedBody("The request has no body.", errors=[FieldError("A body is required.", "")])
+
+
 def invalid(errors: list[FieldError]) -> InvalidInput:
-    """Return the problem that carries *errors*."""
+    """Return the problem that carries *errors*, as many of them as a person reads."""
+    errors = errors[:MAX_ERRORS]
     count = len(errors)
     return InvalidInput("One value is wrong." if count == 1 else f"{count} values are wrong.", errors=errors)
 
@@ -148,18 +157,9 @@ def _pydantic(model: Any) -> Decode:
             if any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_context=False)):
                 msgspec.json.decode(body)  # says what is malformed in the words of every other type
                 raise MalformedBody("The body is not JSON.") from None
-            raise _from_pydantic(error) from None
+            raise invalid(from_pydantic(error)) from None
 
     return decode
-
-
-def _from_pydantic(error: Any) -> InvalidInput:
-    return invalid(
-        [
-            FieldError(f"{item['msg']}.", pointer(*item["loc"]))
-            for item in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-    )
 
 
 def dec_hook(kind: Any, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The fragment that runs what `Check` declares, and how arguments reach resources."""
+"""The fragment that runs what `Check` declares."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Checks"]
 
 
 class Checks:
-    """Hands resources to the operation's arguments, and runs the checks once everything is there."""
+    """Runs the checks of a route's parameters, once everything is there."""
 
     name = "validate"
     place = Place.VALIDATE
@@ -36,22 +36,17 @@ class Checks:
         )
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
-        """Write the checks; a route without any has no line here."""
+        """Write the checks, each adding to the errors, and the refusal if there are any."""
+        writer.line("errors = []")
         for bound in self._route.bounds:
-            if bound.source is Source.RESOURCE:
-                reference = self._resources.reference(writer, bound.parameter.type)
-                self._arguments.expressions[bound.parameter.name] = reference
-        if any(bound.checks for bound in self._route.bounds):
-            writer.line("errors = []")
-            for bound in self._route.bounds:
-                self._emit_checks(writer, bound)
-            with writer.block("if errors:"):
-                writer.line(f"raise {writer.bind('invalid', invalid)}(errors)")
+            self._emit_checks(writer, bound)
+        with writer.block("if errors:"):
+            writer.line(f"raise {writer.bind('invalid', invalid)}(errors)")
         inner()
 
     def _emit_checks(self, writer: Writer, bound: Bound) -> None:
-        gather = writer.bind("gather_errors", gather_errors)
         for check in bound.checks:
+            gather = writer.bind("gather_errors", gather_errors)
             function = writer.bind(f"check_{bound.parameter.name}", check.function)
             place = writer.bind("place", None if bound.source is Source.BODY else (bound.source.value, bound.wire))
             resources = "".join(f", {name}={self._resources.reference(writer, kind)}" for name, kind in check.resources)

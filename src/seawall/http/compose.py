@@ -96,10 +96,11 @@ class Composer:
             *self.edge,
             *route.policy.guards,
             Bind(route, carrier, arguments, self.forms, self.max_query_fields),
-            Checks(route, arguments, held),
             encode,
-            Invoke(route, arguments),
+            Invoke(route, arguments, held),
         ]
+        if checks:
+            fragments.append(Checks(route, arguments, held))
         if held:
             fragments.append(held)
         if route.policy.timeout is not None:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from seawall.call import Call
 from seawall.http.arguments import Arguments
-from seawall.http.binding import is_model
+from seawall.http.binding import Source, is_model
 from seawall.http.bodies import enc_hook
 from seawall.http.negotiation import Negotiator
 from seawall.http.reply import Reply, is_reply
@@ -19,6 +19,7 @@ from seawall.http.route import Route
 from seawall.operation import bare, union_members
 from seawall.plan import Place, Writer
 from seawall.problems import NotAcceptable
+from seawall.resources import CallResources
 
 __all__ = ["Encode", "Invoke", "returns_response"]
 
@@ -35,9 +36,10 @@ class Invoke:
     name = "operation"
     place = Place.OPERATION
 
-    def __init__(self, route: Route, arguments: Arguments) -> None:
+    def __init__(self, route: Route, arguments: Arguments, resources: CallResources) -> None:
         self._route = route
         self._arguments = arguments
+        self._resources = resources
 
     @property
     def note(self) -> str:
@@ -48,6 +50,10 @@ class Invoke:
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the call."""
+        for bound in self._route.bounds:
+            if bound.source is Source.RESOURCE:
+                reference = self._resources.reference(writer, bound.parameter.type)
+                self._arguments.expressions[bound.parameter.name] = reference
         function = writer.bind("operation", self._route.operation.function)
         writer.line(f"result = await {function}({self._arguments.call(self._route)})")
         inner()

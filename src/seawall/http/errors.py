@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence, Set
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -19,6 +19,9 @@ MAX_ERRORS = 50
 MAX_ITEMS = 1000
 """A longer list is not searched item by item: its first error is reported alone."""
 MAX_DEPTH = 32
+
+_LISTS: frozenset[Any] = frozenset({list, set, frozenset, tuple, Sequence, MutableSequence, Set, Collection, Iterable})
+_MAPPINGS: frozenset[Any] = frozenset({dict, Mapping, MutableMapping})
 
 _PLACE = re.compile(r" - at `(key in )?\$(?P<path>.*)`$")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
@@ -55,20 +58,48 @@ def _collect(value: Any, hint: Any, parts: tuple[str | int, ...], errors: list[F
 def _descend(value: Any, hint: Any, parts: tuple[str | int, ...], errors: list[FieldError], convert: Any) -> None:
     inner = bare(hint)
     origin = get_origin(inner) or inner
-    if has_fields(inner) and isinstance(value, dict) and not is_model(inner):
+    if is_model(inner):
+        errors.extend(model_errors(inner, value, parts))
+    elif has_fields(inner) and isinstance(value, dict):
         for field in model_fields(inner):
             if field.name in value:
                 _collect(value[field.name], field.type, (*parts, field.name), errors, convert)
             elif field.required:
                 errors.append(FieldError("This field is required.", pointer(*parts, field.name)))
         errors.extend(_unknown_of(value, inner, parts))
-    elif isinstance(value, list) and origin in (list, set, frozenset) and len(value) <= MAX_ITEMS:
-        item_hint = (get_args(inner) or (Any,))[0]
-        for index, item in enumerate(value):
+    elif isinstance(value, list) and origin in _LISTS and len(value) <= MAX_ITEMS:
+        for index, (item, item_hint) in enumerate(zip(value, _item_hints(inner, len(value)), strict=False)):
             _collect(item, item_hint, (*parts, index), errors, convert)
-    elif isinstance(value, dict) and origin is dict and len(value) <= MAX_ITEMS and get_args(inner):
+    elif isinstance(value, dict) and origin in _MAPPINGS and len(value) <= MAX_ITEMS and get_args(inner):
         for key, item in value.items():
             _collect(item, get_args(inner)[1], (*parts, key), errors, convert)
+
+
+def _item_hints(hint: Any, count: int) -> Iterable[Any]:
+    """Return the types of the *count* items of a list, set or tuple."""
+    arguments = get_args(hint) or (Any,)
+    if get_origin(hint) is tuple and arguments[1:] != (...,):
+        return arguments
+    return [arguments[0]] * count
+
+
+def model_errors(model: Any, value: Any, parts: tuple[str | int, ...]) -> list[FieldError]:
+    """Return everything that keeps *value* from being the Pydantic *model*."""
+    import pydantic  # noqa: PLC0415 - optional; whoever has a model has it
+
+    try:
+        model.model_validate(value)
+    except pydantic.ValidationError as error:
+        return from_pydantic(error, parts)
+    return []
+
+
+def from_pydantic(error: Any, parts: tuple[str | int, ...] = ()) -> list[FieldError]:
+    """Return the errors Pydantic's *error* tells, their places relative to *parts*."""
+    return [
+        FieldError(f"{item['msg']}.", pointer(*parts, *item["loc"]))
+        for item in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
+    ]
 
 
 def _unknown_of(value: dict[str, Any], model: Any, parts: tuple[str | int, ...]) -> list[FieldError]:
@@ -124,25 +155,40 @@ def _finder(hint: Any, seen: dict[Any, Any]) -> Any:
     origin, arguments = get_origin(inner) or inner, get_args(inner)
     if has_fields(inner):
         return _model_finder(inner, seen)
-    if origin in (list, set, frozenset) and arguments:
+    if origin is tuple and arguments[1:] != (...,):
+        finders = [_finder(argument, seen) for argument in arguments]
+        return _each(finders, _items) if any(finders) else None
+    if origin in _LISTS and arguments:
         item = _finder(arguments[0], seen)
-        return item and (
-            lambda value, parts: [
-                error
-                for index, part in enumerate(value if isinstance(value, list) else ())
-                for error in item(part, (*parts, index))
-            ]
-        )
-    if origin is dict and len(arguments) == 2:
+        return item and _each(item, _items)
+    if origin in _MAPPINGS and len(arguments) == 2:
         item = _finder(arguments[1], seen)
-        return item and (
-            lambda value, parts: [
-                error
-                for key, part in (value.items() if isinstance(value, dict) else ())
-                for error in item(part, (*parts, key))
-            ]
-        )
+        return item and _each(item, _members)
     return None
+
+
+def _each(finder: Any, parts_of: Any) -> Any:
+    """Return a function that asks *finder* (or the one at the index, of a list) about every part of a value."""
+
+    def find(value: Any, parts: tuple[str | int, ...]) -> list[FieldError]:
+        found: list[FieldError] = []
+        for key, part in parts_of(value):
+            ask = finder if not isinstance(finder, list) else finder[key] if key < len(finder) else None
+            if ask is not None:
+                found.extend(ask(part, (*parts, key)))
+            if len(found) >= MAX_ERRORS:
+                break
+        return found[:MAX_ERRORS]
+
+    return find
+
+
+def _items(value: Any) -> Iterator[tuple[int, Any]]:
+    return enumerate(value if isinstance(value, list) else ())
+
+
+def _members(value: Any) -> Iterable[tuple[Any, Any]]:
+    return value.items() if isinstance(value, dict) else ()
 
 
 def _union_finder(members: list[Any], seen: dict[Any, Any]) -> Any:
@@ -158,7 +204,9 @@ def _union_finder(members: list[Any], seen: dict[Any, Any]) -> Any:
         return plain[0] if len(plain) == 1 and len([m for m in members if has_fields(m)]) == 1 else None
 
     def find(value: Any, parts: tuple[str | int, ...]) -> list[FieldError]:
-        chosen = by_tag.get(value.get(field)) if isinstance(value, dict) else None
+        tag = value.get(field) if isinstance(value, dict) else None
+        # Whatever stands in the tag's place was sent by the client; only these can be looked up.
+        chosen = by_tag.get(tag) if isinstance(tag, str | int) else None
         return chosen(value, parts) if chosen else []
 
     return find
@@ -172,15 +220,15 @@ def _model_finder(model: Any, seen: dict[Any, Any]) -> Any:
         if not isinstance(value, Mapping):
             return []
         unknown = [name for name in value if name not in known] if known_only else []
-        found = [FieldError("This field is not known.", pointer(*parts, name)) for name in unknown]
+        found = [FieldError("This field is not known.", pointer(*parts, name)) for name in unknown[:MAX_ERRORS]]
         for name, finder in children.items():
             if name in value and len(found) < MAX_ERRORS:
                 found.extend(finder(value[name], (*parts, name)))
         return found
 
     seen[model] = find
-    # A model with extra="allow" says itself that other fields are welcome.
-    known_only = not (is_model(model) and model.model_config.get("extra") == "allow")
+    # A model with extra="allow" says itself that other fields are welcome; one with "forbid" refuses them itself.
+    known_only = not (is_model(model) and model.model_config.get("extra") in ("allow", "forbid"))
     config = getattr(get_origin(model) or model, "__struct_config__", None)
     fields = model_fields(model)
     known = {field.name for field in fields}

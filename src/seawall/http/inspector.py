@@ -11,7 +11,7 @@ from seawall.http.binding import Bound, Source
 from seawall.http.bodies import dec_hook, invalid
 from seawall.http.errors import from_message
 from seawall.http.route import Route
-from seawall.http.text import many_reader, reader
+from seawall.http.text import holds_floats, many_reader, reader
 from seawall.operation import bare
 from seawall.problems import FieldError, InvalidInput
 
@@ -42,6 +42,11 @@ class GroupReader:
         self._type = bound.parameter.type
         self._default = bound.parameter
         self._fields = bound.fields
+        self._floats = [
+            (field.wire, many_reader(field.parameter.type) if field.many else reader(field.parameter.type))
+            for field in bound.fields
+            if holds_floats(field.parameter.type)
+        ]
 
     def __call__(self, query: Mapping[str, str], repeated: Mapping[str, list[str]] | None) -> Any:
         """Return the value, with defaults for what the query does not name."""
@@ -55,6 +60,9 @@ class GroupReader:
                 values[field.wire] = query[field.wire]
         if not values and not self._default.required:
             return self._default.default
+        for wire, read in self._floats:
+            if wire in values and read is not None:
+                read(values[wire])
         return msgspec.convert(values, self._type, strict=False, dec_hook=dec_hook)
 
 

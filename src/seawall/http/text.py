@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
 from seawall.operation import bare, union_members
 
-__all__ = ["many_reader", "reader"]
+__all__ = ["holds_floats", "many_reader", "reader"]
 
 _NUMBERS = (int, float)
 
@@ -41,7 +42,32 @@ def _converter(hint: Any) -> Callable[[Any], Any]:
     def read(text: Any) -> Any:
         return convert({"value": text}, wrapper, strict=False).value
 
-    return read
+    def read_finite(text: Any) -> Any:
+        value = read(text)
+        refuse_not_finite(value)
+        return value
+
+    return read_finite if holds_floats(hint) else read
+
+
+def holds_floats(hint: Any) -> bool:
+    """Return whether a value of type *hint* is, or may have in it, a float."""
+    inner = bare(hint)
+    return inner is float or any(holds_floats(part) for part in get_args(inner) if part is not Ellipsis)
+
+
+def refuse_not_finite(value: Any) -> None:
+    """Refuse ``nan`` and ``inf``, which convert() takes from text although JSON has neither.
+
+    Raises:
+        msgspec.ValidationError: *value* is one of them, or has one in it.
+    """
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise msgspec.ValidationError("Expected a finite number")
+    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        for part in value:
+            refuse_not_finite(part)
 
 
 def _without_none(hint: Any) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compression, emit_fields
-from seawall.plan import Fragment, Place, Writer
+from seawall.plan import Fragment, Place, Plan, Writer
 
 __all__ = ["PlainRequest", "WireCarrier", "WirePlan", "lines_of"]
 
@@ -23,12 +23,17 @@ class WirePlan:
     """A plan compiled for ``wire``.
 
     Args:
-        run: Its coroutine function.
+        plan: The plan.
         max_body: Bytes of body the operation accepts.
     """
 
-    run: Callable[[Any], Coroutine[Any, Any, None]]
+    plan: Plan
     max_body: int
+
+    @property
+    def run(self) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        """Its coroutine function."""
+        return self.plan.run
 
 
 class PlainRequest(Protocol):

@@ -55,9 +55,7 @@ def reloaded(old: Settings, new: Settings) -> Settings:
     tables = {}
     for kind in OWN_TABLES:
         before, after = getattr(old, kind.toml_table), getattr(new, kind.toml_table)
-        update = {
-            name: getattr(after, name) for name, field in kind.model_fields.items() if is_reloadable(field)
-        }
+        update = {name: getattr(after, name) for name, field in kind.model_fields.items() }
         tables[kind.toml_table] = before.model_copy(update=update)
     return dataclasses.replace(old, operations=new.operations, **tables)
 
@@ -67,8 +65,6 @@ def _operation_changes(old: Settings, new: Settings) -> Iterator[Change]:
     for operation in sorted(before.keys() | after.keys()):
         was, now = old.operations.of(operation), new.operations.of(operation)
         for option in sorted(was.keys() | now.keys()):
-            texts = [
-                repr(options[option]) if option in options else "as in the code" for options in (was, now)
-            ]
+            texts = [repr(options[option]) if option in options else "as in the code" for options in (was, now)]
             if texts[0] != texts[1]:
                 yield Change(f"operations.{operation}.{option}", *texts)

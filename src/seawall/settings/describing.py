@@ -15,7 +15,7 @@ from seawall.settings.errors import shown
 from seawall.settings.table import Unit, is_secret, metadata_of
 from seawall.units import duration_text, size_text
 
-__all__ = ["default_text", "example_line", "expectation", "kind"]
+__all__ = ["default_text", "expectation", "kind"]
 
 _KINDS: Mapping[type, str] = types.MappingProxyType(
     {
@@ -116,12 +116,6 @@ def literal(value: Any) -> str:
     if isinstance(value, Sequence | frozenset | set) and not isinstance(value, str):
         return f"[{', '.join(map(literal, value))}]"
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def example_line(name: str, field: FieldInfo) -> str | None:
-    """Return ``name = default`` as it may be written in ``seawall.toml``; None when there is no default."""
-    text = default_text(field)
-    return None if text is None else f"{name} = {text}"
 
 
 def value_text(field: FieldInfo, value: object) -> str:

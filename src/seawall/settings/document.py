@@ -63,7 +63,7 @@ settings class:
 
 ```python
 class StoreSettings(AppSettings, table="storefront"):
-    page_size: int = Field(20, ge=1, le=100, description="Products on a page.")
+    page_size: int = Field(default=20, ge=1, le=100, description="Products on a page.")
     database_url: Annotated[str, Variable("SEAWALL_DATABASE_URL")] = "sqlite+aiosqlite:///storefront.db"
 ```
 
@@ -97,7 +97,7 @@ def _row(table: type[Table], name: str, field: FieldInfo) -> str:
         f"`{name}`",
         f"`{table.variable(name)}`",
         ", ".join(_type(field)),
-        f"`{default}`" if default is not None else "",
+        f"`{default}`" if default is not None else "none",
         "yes" if is_reloadable(field) else "no",
         field.description or "",
     )

@@ -29,9 +29,7 @@ class Environment(EnvSettingsSource):
         super().__init__(table, case_sensitive=False, env_prefix=table.prefix())
         self.names = {field: table.variable(field) for field in table.model_fields}
         values: dict[str, str | None] = {
-            name.lower(): value
-            for name, value in environ.items()
-            if name.isupper() and name.startswith(table.prefix())
+            name.lower(): value for name, value in environ.items() if name.isupper() and name.startswith(table.prefix())
         }
         for field, info in table.model_fields.items():
             other = metadata_of(info, Variable)
@@ -67,7 +65,7 @@ class Environment(EnvSettingsSource):
         """Return what stands in a variable."""
         return self._environ[variable]
 
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
         """Return the list or table that *value* writes, or *value* itself when it writes none."""
         text = str(value).strip()
         if text.startswith(("[", "{")):
@@ -87,13 +85,9 @@ def service_links(environ: Mapping[str, str]) -> frozenset[str]:
     ``SEAWALL_SERVICE_HOST`` …) and are no settings of anybody.
     """
     services = [
-        name.removesuffix("_PORT")
-        for name, value in environ.items()
-        if name.endswith("_PORT") and _LINK.match(value)
+        name.removesuffix("_PORT") for name, value in environ.items() if name.endswith("_PORT") and _LINK.match(value)
     ]
-    starts = tuple(
-        f"{service}_{part}" for service in services for part in ("SERVICE_HOST", "SERVICE_PORT", "PORT")
-    )
+    starts = tuple(f"{service}_{part}" for service in services for part in ("SERVICE_HOST", "SERVICE_PORT", "PORT"))
     return frozenset(name for name in environ if name.startswith(starts)) if starts else frozenset()
 
 

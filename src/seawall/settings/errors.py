@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from seawall.problems import ConfigurationError
 
-__all__ = ["SettingsError", "Wrong", "nearest", "shown"]
+__all__ = ["SettingsError", "Wrong", "nearest", "report", "shown", "without_passwords"]
 
 _SHOWN = 80
 _USER_INFO = re.compile(r"//[^/@\s]*@")
@@ -57,8 +57,13 @@ def shown(value: object, *, secret: bool = False) -> str:
     """Return *value* as it may stand in a message: shortened, secrets and passwords in URLs blotted out."""
     if secret:
         return "'**********'"
-    text = _USER_INFO.sub("//**********@", repr(value))
+    text = without_passwords(repr(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def without_passwords(text: str) -> str:
+    """Return *text* with users and passwords in URLs blotted out."""
+    return _USER_INFO.sub("//**********@", text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -23,8 +23,8 @@ AppT = TypeVar("AppT", bound=AppSettings)
 
 OWN_TABLES: tuple[type[Table], ...] = (ServiceSettings, HttpSettings, ServerSettings, LogSettings)
 
-# Addresses of the real engines. Applications read them already, through `Variable`.
-_SHARED_VARIABLES = ("SEAWALL_DATABASE_URL", "SEAWALL_REDIS_URL", "SEAWALL_BROKER_URL")
+# Read elsewhere: addresses of the real engines by applications (through `Variable`), the last by the command line.
+_SHARED_VARIABLES = ("SEAWALL_DATABASE_URL", "SEAWALL_REDIS_URL", "SEAWALL_BROKER_URL", "SEAWALL_TRACEBACK")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     _check_variables(reader)
     service, http = reader.read(ServiceSettings), reader.read(HttpSettings)
     server, log = reader.read(ServerSettings), reader.read(LogSettings)
-    operations = read_operations(
-        reader.document.get(OPERATIONS_TABLE), reader.file, reader.environ, reader.wrong
-    )
+    operations = read_operations(reader.document.get(OPERATIONS_TABLE), reader.file, reader.environ, reader.wrong)
     if reader.wrong or not (service and http and server and log):
         raise report(reader.wrong)
     return Settings(service=service, http=http, server=server, log=log, operations=operations)
@@ -78,7 +76,21 @@ def load_table(kind: type[AppT], path: Path | None, environ: Mapping[str, str] |
 
 def near_own_table(name: str) -> str | None:
     """Return the one of Seawall's tables that *name* is or was probably meant to be."""
-    return nearest(name, _own_names())
+    return next((own for own in _own_names() if _one_slip(name.lower(), own)), None)
+
+
+def _one_slip(name: str, own: str) -> bool:
+    """Whether they are the same but for one letter more, less, other, or two swapped.
+
+    Stricter than `nearest`: an application's ``[blog]`` or ``[login]`` is no mistyped ``[log]``.
+    """
+    if name[:1] != own[:1]:
+        return False
+    while name and own and name[0] == own[0]:
+        name, own = name[1:], own[1:]
+    while name and own and name[-1] == own[-1]:
+        name, own = name[:-1], own[:-1]
+    return max(len(name), len(own)) <= 1 or (len(name) == 2 and name == own[::-1])
 
 
 def _own_names() -> list[str]:

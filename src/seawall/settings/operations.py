@@ -40,9 +40,7 @@ class OperationsSettings:
         return self.overrides.get(operation, _NOTHING)
 
 
-def read_operations(
-    table: object, file: str, environ: Mapping[str, str], wrong: list[Wrong]
-) -> OperationsSettings:
+def read_operations(table: object, file: str, environ: Mapping[str, str], wrong: list[Wrong]) -> OperationsSettings:
     """Return the options of the file's table with those of the environment over them.
 
     Args:

@@ -30,9 +30,7 @@ def _network(text: str) -> str:
 
 def _origin(text: str) -> str:
     if text != "*" and not _ORIGIN.fullmatch(text):
-        raise ValueError(
-            f'{text!r} is not an origin; write "https://shop.example.com", without path or final slash'
-        )
+        raise ValueError(f'{text!r} is not an origin; write "https://shop.example.com", without path or final slash')
     return text
 
 
@@ -57,90 +55,86 @@ class ServiceSettings(Table, table="service", env_prefix="SEAWALL_SERVICE_"):
     """What the service is."""
 
     environment: Literal["production", "development"] = Field(
-        "production", description="Development shows tracebacks to callers and writes readable logs."
+        default="production", description="Development shows tracebacks to callers and writes readable logs."
     )
-    docs: bool = Field(True, description="Whether the API's description and its reference page are served.")  # noqa: FBT003
+    docs: bool = Field(default=True, description="Whether the API's description and its reference page are served.")
 
 
 class HttpSettings(Table, table="http", env_prefix="SEAWALL_HTTP_"):
     """What is accepted and answered over HTTP. Every limit is finite."""
 
     timeout: Reloadable[Seconds] = Field(
-        30.0,
+        default=30.0,
         gt=0,
         le=_DAY,
         description="How long an operation may take, unless its policy says otherwise; then 504.",
     )
     body_timeout: Reloadable[Seconds] = Field(
-        30.0, gt=0, le=_DAY, description="How long a request's body may take to arrive; then 408."
+        default=30.0, gt=0, le=_DAY, description="How long a request's body may take to arrive; then 408."
     )
     max_body: Reloadable[Size] = Field(
-        1024**2,
+        default=1024**2,
         ge=0,
         le=_TEBIBYTE,
         description="Largest body, unless the operation's policy says otherwise; then 413.",
     )
     max_path_bytes: Reloadable[Size] = Field(
-        4 * 1024, ge=1, le=1024**2, description="Longest path, as it was sent; then 414."
+        default=4 * 1024, ge=1, le=1024**2, description="Longest path, as it was sent; then 414."
     )
     max_query_bytes: Reloadable[Size] = Field(
-        8 * 1024, ge=0, le=1024**2, description="Longest query string; then 414."
+        default=8 * 1024, ge=0, le=1024**2, description="Longest query string; then 414."
     )
     max_query_fields: Reloadable[int] = Field(
-        100, ge=0, le=100_000, description="Most fields in a query string; then 400."
+        default=100, ge=0, le=100_000, description="Most fields in a query string; then 400."
     )
-    max_header_count: Reloadable[int] = Field(
-        100, ge=1, le=10_000, description="Most header fields; then 431."
-    )
+    max_header_count: Reloadable[int] = Field(default=100, ge=1, le=10_000, description="Most header fields; then 431.")
     max_header_bytes: Reloadable[Size] = Field(
-        32 * 1024, ge=256, le=1024**2, description="All header fields together, names and values; then 431."
+        default=32 * 1024, ge=256, le=1024**2, description="All header fields together, names and values; then 431."
     )
     max_form_fields: Reloadable[int] = Field(
-        100, ge=0, le=100_000, description="Most fields in a form that are not files; then 413."
+        default=100, ge=0, le=100_000, description="Most fields in a form that are not files; then 413."
     )
-    max_form_files: Reloadable[int] = Field(
-        10, ge=0, le=10_000, description="Most files in a form; then 413."
-    )
-    compress: bool = Field(True, description="Whether answers are compressed for clients that accept it.")  # noqa: FBT003
+    max_form_files: Reloadable[int] = Field(default=10, ge=0, le=10_000, description="Most files in a form; then 413.")
+    compress: bool = Field(default=True, description="Whether answers are compressed for clients that accept it.")
     compress_min_bytes: Size = Field(
-        1024, ge=0, le=_TEBIBYTE, description="Smallest answer that is worth compressing."
+        default=1024, ge=0, le=_TEBIBYTE, description="Smallest answer that is worth compressing."
     )
     trusted_proxies: tuple[Network, ...] = Field(
-        (),
+        default=(),
         description="Addresses and networks of proxies whose forwarding headers are believed; `unix` for those that "
         "connect by a Unix socket.",
     )
     trusted_hosts: tuple[str, ...] = Field(
-        (),
+        default=(),
         description="Host names the service answers for, such as `shop.example.com`, `*.example.com` or "
         "`localhost:8000`; others get 421. Empty means any host.",
     )
     cors_origins: tuple[Origin, ...] = Field(
-        (),
+        default=(),
         description="Origins whose pages may read answers; `*` for all. Empty means none but the service's own.",
     )
     cors_methods: tuple[Method, ...] = Field(
-        ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods those pages may use."
+        default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods those pages may use."
     )
     cors_headers: tuple[Token, ...] = Field(
-        ("Authorization", "Idempotency-Key", "X-Request-ID"),
+        default=("Authorization", "Idempotency-Key", "X-Request-ID"),
         description="Header fields those pages may send, besides `Accept`, `Accept-Language`, `Content-Language` and "
         "`Content-Type`; `*` for any.",
     )
-    cors_expose: tuple[Token, ...] = Field((), description="Header fields of answers those pages may read.")
+    cors_expose: tuple[Token, ...] = Field(default=(), description="Header fields of answers those pages may read.")
     cors_credentials: bool = Field(
-        False,  # noqa: FBT003
+        default=False,
         description="Whether those pages may act with the user's cookies; not together with the origin `*`.",
     )
     cors_max_age: WholeSeconds = Field(
-        600, ge=0, le=_DAY, description="How long a browser may remember what it may do."
+        default=600, ge=0, le=_DAY, description="How long a browser may remember what it may do."
     )
     security_headers: bool = Field(
-        True,  # noqa: FBT003
+        default=True,
         description="Whether answers carry the header fields that make browsers careful with them.",
     )
     hsts_seconds: WholeSeconds = Field(
-        0,
+        default=0,
         ge=0,
         le=3 * 366 * _DAY,
         description="How long browsers shall reach this host by HTTPS only (RFC 6797); 0 sends no such header.",
@@ -160,35 +154,35 @@ class ServerSettings(Table, table="server", env_prefix="SEAWALL_SERVER_"):
     """Where the server listens and what it holds open."""
 
     host: str = Field(
-        "127.0.0.1",
+        default="127.0.0.1",
         min_length=1,
         max_length=255,
         description="Address to listen on; `0.0.0.0` or `::` for all.",
     )
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     uds: str | None = Field(
-        None,
+        default=None,
         min_length=1,
         max_length=100,
         description="Path of a Unix socket to listen on instead of host and port.",
     )
     backlog: int = Field(
-        2048, ge=1, le=65535, description="Connections the system holds until the server accepts them."
+        default=2048, ge=1, le=65535, description="Connections the system holds until the server accepts them."
     )
-    keep_alive: Seconds = Field(5.0, ge=0, le=_DAY, description="How long an idle connection stays open.")
+    keep_alive: Seconds = Field(default=5.0, ge=0, le=_DAY, description="How long an idle connection stays open.")
     max_connections: int = Field(
-        10_000, ge=1, le=1_000_000, description="Most open connections of one worker; then 503."
+        default=10_000, ge=1, le=1_000_000, description="Most open connections of one worker; then 503."
     )
     shutdown_seconds: Seconds = Field(
-        30.0, ge=0, le=_DAY, description="How long calls in progress may still take when the server stops."
+        default=30.0, ge=0, le=_DAY, description="How long calls in progress may still take when the server stops."
     )
 
 
 class LogSettings(Table, table="log", env_prefix="SEAWALL_LOG_"):
     """What is logged, and how."""
 
-    level: Reloadable[Level] = Field("info", description="The least severe level that is written.")
+    level: Reloadable[Level] = Field(default="info", description="The least severe level that is written.")
     format: Literal["auto", "json", "console"] = Field(
-        "auto",
+        default="auto",
         description="One JSON object on a line, or readable text; auto writes text to a terminal only.",
     )

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from seawall.settings.describing import default_text, expectation
 from seawall.settings.environment import Environment
-from seawall.settings.errors import Wrong, nearest, shown
+from seawall.settings.errors import Wrong, nearest, shown, without_passwords
 from seawall.settings.table import Table, is_secret
 
 __all__ = ["CONFIG", "DEFAULT_FILE", "Reader"]
@@ -101,14 +101,14 @@ def _wrong(
     """Say in our words what pydantic found."""
     table = f"{file} [{kind.toml_table}]"
     problem = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    problem = without_passwords(problem.replace("Input should", "it should", 1))
     if not item["loc"]:
         return Wrong(table, problem, f"change the settings of [{kind.toml_table}] that it names")
     name, inner = str(item["loc"][0]), item["loc"][1:]
     field = kind.model_fields[name]
     variable = environment.origin(name, *inner)
-    where = (
-        f"environment variable {variable}" if variable else f"{table} {'.'.join(map(str, (name, *inner)))}"
-    )
+    place = name + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inner)
+    where = f"environment variable {variable}" if variable else f"{table} {place}"
     if item["type"] == "missing":
         return Wrong(
             f"environment variable {environment.names[name]}, or {table} {name}" if not inner else where,
@@ -116,27 +116,26 @@ def _wrong(
             f"set it in the environment, or write {name} = … under [{kind.toml_table}]",
             expected=expectation(field) if not inner else None,
         )
-    if is_secret(field):
-        # A validator may have quoted the secret: only pydantic's own messages are known not to.
-        problem = "it is not valid" if item["type"] in {"value_error", "assertion_error"} else problem
+    if is_secret(field) and not item["type"].startswith(("string_", "bytes_", "too_")):
+        # A validator may have quoted the secret: only of pydantic's own messages is it known that they do not.
+        problem = "it is not valid"
+    nested = bool(inner) and not isinstance(inner[0], int)
     value = environment.value(variable) if variable else item["input"]
     return Wrong(
         where if variable or name in written else f"the default of {table} {name}",
         problem,
-        _fix(field, variable),
+        _fix(field, variable, nested=nested),
         shown(value, secret=is_secret(field)),
-        expectation(field) if not inner or isinstance(inner[0], int) else None,
+        None if nested else expectation(field),
     )
 
 
-def _fix(field: FieldInfo, variable: str | None) -> str:
-    if field.is_required():
+def _fix(field: FieldInfo, variable: str | None, *, nested: bool) -> str:
+    if field.is_required() or nested:
         return "give it a value that is expected"
     remove = f"unset {variable}" if variable else "remove the line"
     default = default_text(field)
-    return f"give it a value that is expected, or {remove}" + (
-        f" for the default {default}" if default else ""
-    )
+    return f"give it a value that is expected, or {remove}" + (f" for the default {default}" if default else "")
 
 
 def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

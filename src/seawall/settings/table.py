@@ -6,9 +6,9 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar, Unpack
+from typing import Annotated, Any, ClassVar, Self, TypeVar, Unpack, get_args
 
-from pydantic import BeforeValidator, ConfigDict, SecretBytes, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -86,7 +86,12 @@ class Table(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - as pydantic-settings calls it
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the arguments as the only source; `Reader` brings the others and knows which said what."""
         return (init_settings,)
@@ -108,7 +113,7 @@ class AppSettings(Table):
     ::
 
         class StoreSettings(AppSettings, table="storefront"):
-            page_size: int = Field(20, ge=1, le=100, description="Products on a page.")
+            page_size: int = Field(default=20, ge=1, le=100, description="Products on a page.")
 
         settings = StoreSettings.load()
 
@@ -162,8 +167,8 @@ class AppSettings(Table):
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Whether *field* holds a `SecretStr` or `SecretBytes`, alone or within another type."""
-    return any(issubclass(part, SecretStr | SecretBytes) for part in _types_in(field.annotation))
+    """Whether *field* holds a `SecretStr` or `SecretBytes`: alone, within another type or in a nested model."""
+    return any(issubclass(part, SecretStr | SecretBytes) for part in _types_in(field.annotation, set()))
 
 
 def is_reloadable(field: FieldInfo) -> bool:
@@ -176,8 +181,11 @@ def metadata_of(field: FieldInfo, kind: type[T]) -> T | None:
     return next((item for item in field.metadata if isinstance(item, kind)), None)
 
 
-def _types_in(annotation: Any) -> list[type]:
-    from typing import get_args  # noqa: PLC0415
-
-    parts = [part for argument in get_args(annotation) for part in _types_in(argument)]
-    return [annotation, *parts] if isinstance(annotation, type) else parts
+def _types_in(annotation: Any, seen: set[type]) -> set[type]:
+    for argument in get_args(annotation):
+        _types_in(argument, seen)
+    if isinstance(annotation, type) and annotation not in seen:
+        seen.add(annotation)
+        for field in annotation.model_fields.values() if issubclass(annotation, BaseModel) else ():
+            _types_in(field.annotation, seen)
+    return seen

@@ -417,9 +417,7 @@ async def test_a_query_that_is_not_utf8_is_malformed(query):
 
 
 async def test_more_query_fields_than_allowed_are_malformed():
-    from support.settings import settings
-
-    app = service(settings=settings(max_query_fields=3))
+    app = service(http={"max_query_fields": 3})
 
     @app.get("/q")
     async def read(a: str = "") -> None: ...
