@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
@@ -49,10 +50,14 @@ def load(path: Path) -> ModuleType:
 
 
 def answers(path: Path, body: str) -> str:
-    """Return the ``$ curl`` lines of *body*, each with what the service in the file *path* answers."""
-    service: Service = load(path).service
-    service.random = SystemRandom(SEED)
-    return asyncio.run(_answers(service, list(_commands(body))))
+    """Return the ``$ curl`` lines of *body*, each with what the service in the file *path* answers.
+
+    It runs in the file's folder, so that it reads the settings there.
+    """
+    with contextlib.chdir(path.parent):
+        service: Service = load(path).service
+        service.random = SystemRandom(SEED)
+        return asyncio.run(_answers(service, list(_commands(body))))
 
 
 def output(folder: Path, body: str) -> str:
@@ -79,13 +84,13 @@ def output(folder: Path, body: str) -> str:
 
 
 def _commands(body: str) -> Iterator[str]:
-    """Yield the commands after ``$``, with their continuation lines."""
+    """Yield the commands after ``$``, with the lines that go on after a backslash or within quotes."""
     lines = iter(body.splitlines())
     for line in lines:
         if not line.startswith("$ "):
             continue
         command = line[2:]
-        while command.endswith("\\"):
+        while command.endswith("\\") or command.count("'") % 2:
             command += "\n" + next(lines)
         yield command
 

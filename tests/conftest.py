@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
+from seawall.testing.fixtures import anyio_backend, manual_clock
 
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Async tests run on asyncio; Seawall runs on nothing else."""
-    return "asyncio"
+__all__ = ["anyio_backend", "manual_clock"]

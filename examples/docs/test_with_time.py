@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-import httpx
 import pytest
+from httpx import AsyncClient
 
 from seawall import Service
 from seawall.clock import Clock, SystemRandom
+from seawall.testing.client import client
 from seawall.testing.clock import ManualClock
 from seawall.testing.fixtures import anyio_backend, manual_clock
 
@@ -36,31 +37,29 @@ def create(clock: Clock) -> Service:
 
 # region: test
 @pytest.fixture
-async def client(manual_clock: ManualClock) -> AsyncIterator[httpx.AsyncClient]:
+async def http(manual_clock: ManualClock) -> AsyncIterator[AsyncClient]:
     """A client of the service, on the clock's own time."""
-    service = create(manual_clock)
-    transport = httpx.ASGITransport(service)
-    async with service.running(), httpx.AsyncClient(transport=transport, base_url="http://oven") as client:
-        yield client
+    async with client(create(manual_clock)) as made:
+        yield made
 
 
-async def test_an_hour_passes_at_once(client: httpx.AsyncClient) -> None:
+async def test_an_hour_passes_at_once(http: AsyncClient) -> None:
     """The clock stood at midnight."""
-    answer = await client.get("/bake/1")
+    answer = await http.get("/bake/1")
 
     assert answer.json() == "01:00"
 
 
-async def test_three_hours_are_too_long(client: httpx.AsyncClient) -> None:
+async def test_three_hours_are_too_long(http: AsyncClient) -> None:
     """The deadline is at two hours."""
-    answer = await client.get("/bake/3")
+    answer = await http.get("/bake/3")
 
     assert answer.status_code == 504
 
 
-async def test_two_cakes_take_as_long_as_one(client: httpx.AsyncClient) -> None:
+async def test_two_cakes_take_as_long_as_one(http: AsyncClient) -> None:
     """Both wait at the same time."""
-    answers = await asyncio.gather(client.get("/bake/1"), client.get("/bake/1"))
+    answers = await asyncio.gather(http.get("/bake/1"), http.get("/bake/1"))
 
     assert [answer.json() for answer in answers] == ["01:00", "01:00"]
 

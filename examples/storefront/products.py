@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
 from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from seawall.clock import Clock
 from storefront.cursor import AnyRow, AnySelect, Ordering, fetch_page
@@ -51,26 +53,37 @@ class Products:
         Raises:
             SkuTaken: Another product has this SKU.
         """
-        values = {name: getattr(new, name) for name in new.__struct_fields__}
-        values |= {"active": True, "created_at": now(self._clock)}
-        values |= derived(new.name, new.description, new.sku)
         try:
             async with self._database.write() as connection:
-                row = (await connection.execute(insert(products).values(values).returning(products))).one()
-        except IntegrityError:  # everything else about a product was checked with its type
-            raise SkuTaken(f"There is a product with the SKU {new.sku} already.") from None
-        return _product(row)
+                return await self._insert(connection, new)
+        except IntegrityError:
+            raise _taken(new) from None
+
+    async def create_all(self, news: Sequence[NewProduct]) -> list[Product | SkuTaken]:
+        """Add those products to the range that can be added; return each, or why it was not, in their order."""
+        results: dict[int, Product | SkuTaken] = {}
+        # Sorted, because two batches that add the same SKUs in different orders would wait for each other for
+        # ever; a SKU that comes twice goes to the first of them, because sorting is stable.
+        order = sorted(range(len(news)), key=lambda index: news[index].sku)
+        async with self._database.write() as connection:
+            for index in order:
+                try:
+                    async with connection.begin_nested():
+                        results[index] = await self._insert(connection, news[index])
+                except IntegrityError:
+                    results[index] = _taken(news[index])
+        return [results[index] for index in range(len(news))]
 
     async def get(self, product_id: int) -> Product:
-        """Return the product with that id, also when it is retired.
+        """Return the product with that id.
 
         Raises:
             NoSuchProduct: There is none.
         """
         async with self._database.read() as connection:
-            row = (await connection.execute(select(products).where(_with_id(product_id)))).one_or_none()
+            row = (await connection.execute(select(products).where(_sold(product_id)))).one_or_none()
         if row is None:
-            raise NoSuchProduct(f"There is no product {product_id}.")
+            raise _missing(product_id)
         return _product(row)
 
     async def change(self, product_id: int, patch: ProductPatch) -> Product:
@@ -79,11 +92,11 @@ class Products:
         Raises:
             NoSuchProduct: There is none with that id.
         """
-        change = update(products).where(_with_id(product_id))
+        change = update(products).where(_sold(product_id))
         async with self._database.write() as connection:
             row = (await connection.execute(change.values(patch.changes()).returning(products))).one_or_none()
             if row is None:
-                raise NoSuchProduct(f"There is no product {product_id}.")
+                raise _missing(product_id)
             await connection.execute(change.values(derived(row.name, row.description, row.sku)))
         return _product(row)
 
@@ -93,7 +106,10 @@ class Products:
         Raises:
             NoSuchProduct: There is none with that id.
         """
-        await self.change(product_id, ProductPatch(active=False))
+        retire = update(products).where(_sold(product_id)).values(active=False).returning(products.c.id)
+        async with self._database.write() as connection:
+            if (await connection.execute(retire)).one_or_none() is None:
+                raise _missing(product_id)
 
     async def search(self, search: ProductSearch) -> Page[Product]:
         """Return a page of the products that *search* finds.
@@ -119,9 +135,24 @@ class Products:
             by_category={row[0]: row[2] for row in rows if row[2]},
         )
 
+    async def _insert(self, connection: AsyncConnection, new: NewProduct) -> Product:
+        values = {name: getattr(new, name) for name in new.__struct_fields__}
+        values |= {"active": True, "created_at": now(self._clock)}
+        values |= derived(new.name, new.description, new.sku)
+        return _product((await connection.execute(insert(products).values(values).returning(products))).one())
 
-def _with_id(product_id: int) -> ColumnElement[bool]:
-    return products.c.id == product_id
+
+def _sold(product_id: int) -> ColumnElement[bool]:
+    return (products.c.id == product_id) & products.c.active
+
+
+def _missing(product_id: int) -> NoSuchProduct:
+    return NoSuchProduct(f"There is no product {product_id}, or it is no longer sold.")
+
+
+def _taken(new: NewProduct) -> SkuTaken:
+    # Everything else about a product was checked with its type, so only the SKU can clash.
+    return SkuTaken(f"There is a product with the SKU {new.sku} already.")
 
 
 def _found(search: ProductSearch) -> AnySelect:
@@ -150,6 +181,5 @@ def _product(row: AnyRow) -> Product:
         price=row.price,
         currency=row.currency,
         stock=row.stock,
-        active=row.active,
         created_at=row.created_at,
     )

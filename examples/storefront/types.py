@@ -6,7 +6,6 @@ as in every client's language.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Generic, Literal, TypeVar
@@ -19,6 +18,7 @@ T = TypeVar("T")
 # No control characters: PostgreSQL stores no NUL, and nobody's name has a tab in it. The look-ahead is
 # there because Python's "$" also matches before a newline at the end.
 _LINE = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+_VISIBLE_LINE = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)"
 _TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$(?!\n)"
 _EMAIL = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f.]+(\.[^@\s\x00-\x1f\x7f.]+)+$(?!\n)"
 
@@ -28,8 +28,8 @@ Id = Annotated[int, Meta(ge=1, le=MAX_ID, description="Identifies it for as long
 Cents = Annotated[int, Meta(ge=0, le=100_000_000, description="An amount in the currency's minor unit (cents).")]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code.", examples=["USD"])]
 Email = Annotated[str, Meta(max_length=254, pattern=_EMAIL, examples=["ada@example.com"])]
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE)]
-Category = Annotated[str, Meta(min_length=1, max_length=80, pattern=_LINE, examples=["Lighting"])]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_VISIBLE_LINE)]
+Category = Annotated[str, Meta(min_length=1, max_length=80, pattern=_VISIBLE_LINE, examples=["Lighting"])]
 Description = Annotated[str, Meta(max_length=2_000, pattern=_TEXT)]
 Sku = Annotated[
     str,
@@ -64,12 +64,9 @@ class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     name: Name
 
-    def __post_init__(self) -> None:
-        _refuse_blank("name", self.name)
-
 
 class Product(msgspec.Struct, frozen=True):
-    """Something the shop sells, or sold: a retired product is kept for the orders that name it."""
+    """Something the shop sells."""
 
     id: Id
     sku: Sku
@@ -79,7 +76,6 @@ class Product(msgspec.Struct, frozen=True):
     price: Cents
     currency: Currency
     stock: Stock
-    active: bool
     created_at: Moment
 
 
@@ -94,10 +90,6 @@ class NewProduct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: Currency = "USD"
     stock: Stock = 0
 
-    def __post_init__(self) -> None:
-        _refuse_blank("name", self.name)
-        _refuse_blank("category", self.category)
-
 
 class ProductPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is to change about a product; what is left out stays as it is."""
@@ -107,18 +99,54 @@ class ProductPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: Description | UnsetType = UNSET
     price: Cents | UnsetType = UNSET
     stock: Stock | UnsetType = UNSET
-    active: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if not self.changes():
             raise ValueError(f"nothing to change: send at least one of {', '.join(self.__struct_fields__)}")
-        _refuse_blank("name", self.name)
-        _refuse_blank("category", self.category)
 
-    def changes(self) -> dict[str, str | int | bool]:
+    def changes(self) -> dict[str, str | int]:
         """Return the fields that were sent, by name."""
         values = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: value for name, value in values.items() if value is not UNSET}
+
+
+class NewProducts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Products to add at once."""
+
+    products: Annotated[list[NewProduct], Meta(min_length=1, max_length=100)]
+
+
+class Created(msgspec.Struct, frozen=True, tag_field="result", tag="created"):
+    """One of several products was added."""
+
+    status: Literal[201]
+    location: Annotated[str, Meta(description="Where the product is, relative to this service.")]
+    product: Product
+
+
+class Refused(msgspec.Struct, frozen=True, tag_field="result", tag="refused"):
+    """One of several products was not added; the members are those of a problem (RFC 9457)."""
+
+    status: int
+    type: str
+    title: str
+    detail: str
+
+
+class BatchResult(msgspec.Struct, frozen=True):
+    """What became of each product of a batch, in the order they were sent."""
+
+    created: int
+    refused: int
+    results: list[Created | Refused]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A product as it was told before prices were whole numbers of cents."""
+
+    id: Id
+    title: Name
+    price: Annotated[str, Meta(description="With two decimals, and its currency.", examples=["129.00 USD"])]
 
 
 class OrderStatus(StrEnum):
@@ -190,7 +218,7 @@ class UserSearch(PageRequest, frozen=True, kw_only=True):
 
 
 class ProductSearch(PageRequest, frozen=True, kw_only=True):
-    """Which products are wanted, in which order. Retired products are never found.
+    """Which products are wanted, in which order. Retired products are not found.
 
     Every word of *q* must occur in the product's name, description or SKU, in any case.
     """
@@ -269,14 +297,6 @@ class Dashboard(msgspec.Struct, frozen=True):
     user_stats: UserStats
     order_stats: OrderStats
     product_stats: ProductStats
-
-
-_VISIBLE = re.compile(r"\S")
-
-
-def _refuse_blank(field: str, value: str | UnsetType) -> None:
-    if isinstance(value, str) and not _VISIBLE.search(value):
-        raise ValueError(f"{field} must not be blank")
 
 
 def _utc(field: str, moment: datetime) -> datetime:

@@ -299,17 +299,19 @@ def _composer(service: Service, settings: Settings) -> Composer:
     cors = _cors(settings)
     if cors is not None:
         edge.append(Cors(cors))
+    deadlines = Deadlines(service.clock)
     return Composer(
         exchange=Exchange(
             RequestIds(service.random),
-            http.body_timeout,
+            deadlines.table(http.body_timeout),
+            service.clock.monotonic,
             Compressor(http.compress_min_bytes) if http.compress else None,
             base if http.security_headers else (),
         ),
         edge=edge,
         failures=Failures(service.translations, traceback, page),
         resources=service.resources,
-        deadlines=Deadlines(service.clock),
+        deadlines=deadlines,
         clock=service.clock,
         codes=CodeCache(),
         forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),

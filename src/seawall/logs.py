@@ -7,6 +7,7 @@ come out the same way, with the id of the request they belong to, and with secre
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
@@ -97,9 +98,17 @@ def quieter_server(level: str) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.DEBUG if level == "debug" else logging.ERROR)
+        logger.addFilter(is_news)
     access = logging.getLogger("uvicorn.access")
     access.handlers.clear()
     access.propagate = False
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Return whether a line of uvicorn's says something else than that a stopping server cancels calls."""
+    kind = record.exc_info[0] if record.exc_info else None
+    is_cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+    return not (is_cancelled or str(record.msg).startswith("Cancel %s running task(s)"))
 
 
 def add_time(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

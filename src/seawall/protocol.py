@@ -118,7 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def too_large(self) -> Problem:
         """Return the problem for a head, or trailers, without an end."""
         text = f"A request may have {self.limits.head_bytes} bytes besides its body."
-        is_target = bool(self.scope) and 2 * len(self.url) > self.unparsed
+        is_target = cast("object", self.scope) is not None and 2 * len(self.url) > self.unparsed
         return UriTooLong(text) if is_target else HeadersTooLarge(text)
 
     def owed(self) -> tuple[object, float] | None:

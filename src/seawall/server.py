@@ -45,6 +45,16 @@ class Lifespan:
     """Starts and stops the service within the server; remembers what went wrong, for one clear message.
 
     It stands in the place of uvicorn's own, which logs a traceback for every kind of failure.
+
+    Args:
+        config: What holds the application.
+        state: What the application shares with its requests.
+        should_exit: Whether the server must not start.
+        failure: What the application raised.
+        message: What it reported instead, or before.
+        abandoned: Whether its start was given up.
+        running: Tells which calls are running.
+        patience: Seconds that cancelled calls have to end.
     """
 
     config: uvicorn.Config
@@ -53,6 +63,8 @@ class Lifespan:
     failure: BaseException | None = None
     message: str = ""
     abandoned: bool = False
+    running: Callable[[], set[asyncio.Task[Any]]] = set
+    patience: float = 1.0
     _inbox: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
@@ -66,7 +78,14 @@ class Lifespan:
         self.should_exit = self.abandoned or self._task.done() or bool(self.message)
 
     async def shutdown(self) -> None:
-        """Stop the service."""
+        """Stop the service, after the calls that have not ended in time have been cancelled."""
+        calls = self.running()
+        if calls:
+            logger.warning("cancelling %d calls that have not ended in time", len(calls))
+            for call in calls:
+                call.cancel()
+            # They give back their resources before those are closed.
+            await asyncio.wait(calls, timeout=self.patience)
         if self._task is not None and not self._task.done():
             await self._ask("lifespan.shutdown")
             await self._task
@@ -145,6 +164,12 @@ class Server(uvicorn.Server):
         if self.started:
             self._ready()
 
+    def calls(self) -> set[asyncio.Task[Any]]:
+        """Return the tasks of the calls that are running, whichever way their requests came."""
+        cycles = (getattr(connection, "cycle", None) for connection in self.server_state.connections)
+        tasks = {getattr(cycle, "task", None) for cycle in cycles}
+        return {task for task in tasks | self.server_state.tasks if task is not None and not task.done()}
+
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's round, and look through the connections once a second."""
         if counter % SWEEP_TICKS == 0:
@@ -194,7 +219,8 @@ def serve(
     address = endpoint.address
     logs.quieter_server(level or settings.log.level)
     # A middleware speaks ASGI and must see every request, so with one no request goes the short way.
-    config = uvicorn_config(wrap(service.asgi) if wrap else service.asgi, settings, None if wrap else built.surface)
+    surface = built.surface if server_settings.carrier == "wire" and wrap is None else None
+    config = uvicorn_config(wrap(service.asgi) if wrap else service.asgi, settings, surface)
     config.load()
     lifespan = Lifespan(config)
     # uvicorn asks the configuration for the class and calls it; this hands it ours, made already.
@@ -208,6 +234,7 @@ def serve(
         )
 
     server = Server(config, server_settings.shutdown_seconds, ready, lambda: _reload(service, level))
+    lifespan.running, lifespan.patience = server.calls, server_settings.shutdown_seconds * CLOSING_SHARE / 2
     try:
         server.run(sockets=endpoint.sockets)
     except SystemExit:

@@ -125,9 +125,11 @@ async def test_what_is_ready_to_be_read_comes_before_the_next_timer(manual_clock
     here, there = socket.socketpair()
     with here, there:
         here.setblocking(False)
-        there.send(b"x")
         async with asyncio.timeout(1):
-            assert await asyncio.get_running_loop().sock_recv(here, 1) == b"x"
+            reading = asyncio.create_task(asyncio.get_running_loop().sock_recv(here, 1))
+            await manual_clock.sleep(0)
+            there.send(b"x")
+            assert await reading == b"x"
     assert manual_clock.monotonic() == start
 
 

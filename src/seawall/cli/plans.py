@@ -81,7 +81,12 @@ def base_policy(settings: Settings) -> Policy:
 def _chosen(built: Built, operation: str | None, carrier: str) -> Sequence[Plan]:
     if carrier not in CARRIERS:
         raise CommandError(f"there is no carrier {carrier!r}; there are {', '.join(CARRIERS)}.", usage=True)
-    plans = {"asgi": built.plans, "wire": built.wires, "direct": tuple(built.direct.values())}[carrier]
+    by_carrier: dict[str, Sequence[Plan]] = {
+        "asgi": built.plans,
+        "wire": tuple(built.wires()),
+        "direct": tuple(built.direct.values()),
+    }
+    plans = by_carrier[carrier]
     if operation is None:
         return plans
     found = [plan for plan in plans if plan.name == operation]

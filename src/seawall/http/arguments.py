@@ -11,7 +11,7 @@ from seawall.http.binding import Bound, Source
 from seawall.http.bodies import BodyReader
 from seawall.http.carrier import HttpCarrier
 from seawall.http.cookies import parse_cookies
-from seawall.http.forms import FormReader
+from seawall.http.forms import FormReader, close_files
 from seawall.http.inspector import (
     CONVERSION_ERRORS,
     TEXT_SOURCES,
@@ -73,7 +73,17 @@ class Bind:
         return ", ".join(f"{bound.parameter.name} from {bound.source}" for bound in shown)
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
-        """Write the lines that read, decode and check every argument."""
+        """Write the lines that read, decode and check every argument; a form's files are closed in the end."""
+        if all(bound.source is not Source.FORM for bound in self._route.bounds):
+            self._emit(writer, inner)
+            return
+        writer.line("files = []")
+        with writer.block("try:"):
+            self._emit(writer, inner)
+        with writer.block("finally:"):
+            writer.line(f"{writer.bind('close_files', close_files)}(files)")
+
+    def _emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         self._emit_sources(writer)
         self._emit_texts(writer)
         for bound in self._route.bounds:
@@ -189,12 +199,10 @@ class Bind:
             writer.line(f"{name} = raw_body")
             return
         body = BodyReader(bound.parameter.type, self._route.policy)
-        refuse_coding = writer.bind("refuse_coding", refuse_coding_of)
         readers = writer.bind("body_readers", body.readers)
         find = writer.bind("body_reader", body.reader)
-        problem = writer.bind("invalid_body", body.problem)
-        with writer.block('if b"content-encoding" in headers:'):
-            writer.line(f'{refuse_coding}(headers[b"content-encoding"])')
+        recover = writer.bind("recover_body", body.recover)
+        self._emit_coding(writer)
 
         def emit_decoding() -> None:
             writer.lines(
@@ -204,7 +212,7 @@ class Bind:
             with writer.block("try:"):
                 writer.line(f"{name} = decode(raw_body)")
             with writer.block("except Exception as error:"):
-                writer.line(f"raise {problem}(error, raw_body, decode) from None")
+                writer.line(f"{name} = {recover}(error, raw_body, decode)")
 
         if bound.parameter.required:
             emit_decoding()
@@ -213,11 +221,17 @@ class Bind:
         with writer.block("if raw_body:"):
             emit_decoding()
 
+    def _emit_coding(self, writer: Writer) -> None:
+        refuse_coding = writer.bind("refuse_coding", refuse_coding_of)
+        with writer.block('if b"content-encoding" in headers:'):
+            writer.line(f'{refuse_coding}(headers[b"content-encoding"])')
+
     def _emit_form(self, writer: Writer, bound: Bound) -> None:
         name = local(bound)
         self._arguments.expressions[bound.parameter.name] = name
+        self._emit_coding(writer)
         form = writer.bind("read_form", FormReader(bound.parameter.type, self._route.policy, self._forms))
-        writer.line(f"{name} = await {form}(scope, receive, headers)")
+        writer.line(f"{name} = await {form}(receive, headers, files)")
 
     def _emit_principal(self, writer: Writer, bound: Bound) -> None:
         self._arguments.expressions[bound.parameter.name] = "call.principal"

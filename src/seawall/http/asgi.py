@@ -11,7 +11,7 @@ from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compress
 from seawall.plan import Fragment, Place, Writer
 from seawall.problems import ContentTooLarge, RequestTimeout, SeawallError
 
-__all__ = ["AsgiCarrier", "Disconnected", "read_rest", "too_large_body"]
+__all__ = ["AsgiCarrier", "Disconnected", "body_timed_out", "read_rest", "refuse_length", "too_large_body"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -35,19 +35,39 @@ class AsgiCarrier:
         return _Receive(self._exchange, answer)
 
     def read_body(self, writer: Writer, limit: int) -> None:
-        """Write lines that leave the body in ``raw_body``; the usual body comes in one message."""
+        """Write lines that leave the body in ``raw_body``; the usual body comes in one message.
+
+        Until it is there the call stands in the table of bodies, whose sweeper ends it when that takes too long:
+        the first message can be as slow as every other.
+        """
+        deadlines = self._exchange.body_deadlines
         bound = writer.bind("max_body", limit)
         rest = writer.bind("read_rest", read_rest)
-        timeout = writer.bind("body_timeout", self._exchange.body_timeout)
-        too_large = writer.bind("too_large", too_large_body)
+        table = writer.bind("body_deadlines", deadlines)
+        arriving = writer.bind("arriving", deadlines.calls)
+        seconds = writer.bind("body_timeout", deadlines.seconds)
+        refuse = writer.bind("refuse_length", refuse_length)
+        digits = writer.bind("length_digits", len(str(limit)))
+        with writer.block(f'if len(headers.get(b"content-length", b"")) >= {digits}:'):
+            writer.line(f"{refuse}(headers, {bound})")
         writer.lines(
-            "message = await receive()",
-            'raw_body = message.get("body")',
+            f"call.deadline = {writer.bind('monotonic', self._exchange.monotonic)}() + {seconds}",
+            f"task = {arriving}[call] = {writer.bind('current_task', asyncio.current_task)}()",
         )
-        with writer.block('if raw_body is None or message.get("more_body"):'):
-            writer.line(f"raw_body = await {rest}(message, receive, headers, {bound}, {timeout})")
-        with writer.block(f"elif len(raw_body) > {bound}:"):
-            writer.line(f"raise {too_large}({bound})")
+        with writer.block(f"if {table}.idle:"):
+            writer.line(f"{table}.arm()")
+        with writer.block("try:"):
+            writer.lines("message = await receive()", 'raw_body = message.get("body")')
+            with writer.block('if raw_body is None or message.get("more_body"):'):
+                writer.line(f"raw_body = await {rest}(message, receive, {bound})")
+            with writer.block(f"elif len(raw_body) > {bound}:"):
+                writer.line(f"raise {writer.bind('too_large', too_large_body)}({bound})")
+        with writer.block(f"except {writer.bind('CancelledError', asyncio.CancelledError)}:"):
+            with writer.block(f"if call.expired and {table}.settle(call, task):"):
+                writer.line(f"raise {writer.bind('body_timed_out', body_timed_out)}({seconds}) from None")
+            writer.line("raise")
+        with writer.block("finally:"):
+            writer.lines(f"{arriving}.pop(call, None)", "call.deadline = None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,39 +110,39 @@ def too_large_body(limit: int) -> ContentTooLarge:
     return ContentTooLarge(f"The body may have {limit} bytes at the most.")
 
 
-async def read_rest(
-    message: Message, receive: Receive, headers: Mapping[bytes, bytes], limit: int, seconds: float
-) -> bytes:
+def body_timed_out(seconds: float) -> RequestTimeout:
+    """Return the problem for a body that took longer than *seconds* to arrive."""
+    return RequestTimeout(f"The body did not arrive within {seconds:g} s.")
+
+
+def refuse_length(headers: Mapping[bytes, bytes], limit: int) -> None:
+    """Refuse a body that says it is larger than *limit* bytes before any of it is read."""
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and int(length[:20]) > limit:
+        raise too_large_body(limit)
+
+
+async def read_rest(message: Message, receive: Receive, limit: int) -> bytes:
     """Read a body that does not come in one message.
 
     Args:
         message: The first message.
         receive: Gives the next ones.
-        headers: The request's fields; a ``Content-Length`` over *limit* is refused before reading on.
         limit: Bytes accepted.
-        seconds: How long the rest may take.
 
     Raises:
-        ContentTooLarge: The body is, or says it is, larger than *limit*.
-        RequestTimeout: It did not arrive in time.
+        ContentTooLarge: The body is larger than *limit*.
         Disconnected: The client went away.
     """
-    length = headers.get(b"content-length", b"")
-    if length.isdigit() and int(length) > limit:
-        raise too_large_body(limit)
     chunks, total = [], 0
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                if message["type"] != "http.request":
-                    raise Disconnected("the client went away while sending the body")
-                chunk = message.get("body", b"")
-                total += len(chunk)
-                if total > limit:
-                    raise too_large_body(limit)
-                chunks.append(chunk)
-                if not message.get("more_body"):
-                    return b"".join(chunks)
-                message = await receive()
-    except TimeoutError:
-        raise RequestTimeout(f"The body did not arrive within {seconds:g} s.") from None
+    while True:
+        if message["type"] != "http.request":
+            raise Disconnected("the client went away while sending the body")
+        chunk = message.get("body", b"")
+        total += len(chunk)
+        if total > limit:
+            raise too_large_body(limit)
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
+        message = await receive()

@@ -17,6 +17,7 @@ from seawall.problems import FieldError, InvalidInput, MalformedBody, Problem, U
 __all__ = ["BodyReader", "dec_hook", "enc_hook"]
 
 _MAX_MEDIA_TYPES = 64
+_MAX_EXACT = 2**53  # above it, neighbouring integers are the same float
 Decode = Callable[[bytes], Any]
 
 
@@ -71,6 +72,30 @@ class BodyReader:
             self.readers[content_type] = decode
         return decode
 
+    def recover(self, error: Exception, body: bytes, decode: Decode) -> Any:
+        """Return the value of *body*, which *decode* refused with *error*, if only the form of its integers is unusual.
+
+        In JSON Schema, as the API document is written, 1.0 is an integer; to msgspec it is none. Nobody pays
+        for the difference but who sends it.
+
+        Raises:
+            Problem: What is wrong with the body.
+        """
+        if isinstance(error, msgspec.ValidationError) and "got `float`" in str(error):
+            raw = (msgspec.msgpack if decode is self._msgpack else msgspec.json).decode(body)
+            try:
+                value = msgspec.convert(whole_numbers(raw), self._hint, str_keys=True, dec_hook=dec_hook)
+            except (msgspec.ValidationError, RecursionError):
+                pass  # there is more to it, and problem() says what
+            else:
+                unknown = [] if self._unknown is None else self._unknown(raw, ())
+                if unknown:
+                    raise invalid(unknown) from None
+                if self._refuse_duplicates and decode is self._json:
+                    _refuse_duplicates(body)
+                return value
+        raise self.problem(error, body, decode) from None
+
     def problem(self, error: Exception, body: bytes, decode: Decode) -> Problem:
         """Return the problem that says what is wrong with *body*, which *decode* refused with *error*."""
         if isinstance(error, Problem):
@@ -87,7 +112,7 @@ class BodyReader:
             raise error
         try:
             raw = (msgspec.msgpack if decode is self._msgpack else msgspec.json).decode(body)
-            errors = collect(raw, self._hint, _convert)
+            errors = collect(whole_numbers(raw), self._hint, _convert)
         except (msgspec.DecodeError, RecursionError, ValueError) as failure:
             return MalformedBody(f"The body cannot be decoded: {failure}.")
         if self._unknown is not None:
@@ -187,6 +212,17 @@ def enc_hook(value: Any) -> Any:
         f"a value of type {type(value).__qualname__} cannot be encoded; return a Struct, dataclass, attrs class, "
         "TypedDict, Pydantic model or built-in type, and declare '-> Reply[…]' when you return a Reply"
     )
+
+
+def whole_numbers(value: Any) -> Any:
+    """Return *value*, decoded from JSON, with integers for the floats that are whole and hold every digit."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= _MAX_EXACT else value
+    if isinstance(value, list):
+        return [whole_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: whole_numbers(item) for key, item in value.items()}
+    return value
 
 
 def _convert(value: Any, hint: Any) -> Any:

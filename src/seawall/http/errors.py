@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -20,7 +21,9 @@ MAX_ITEMS = 1000
 """A longer list is not searched item by item: its first error is reported alone."""
 MAX_DEPTH = 32
 
-_LISTS: frozenset[Any] = frozenset({list, set, frozenset, tuple, Sequence, MutableSequence, Set, Collection, Iterable})
+_LISTS: frozenset[Any] = frozenset(
+    {list, set, frozenset, tuple, Sequence, MutableSequence, AbstractSet, Collection, Iterable}
+)
 _MAPPINGS: frozenset[Any] = frozenset({dict, Mapping, MutableMapping})
 
 _PLACE = re.compile(r" - at `(key in )?\$(?P<path>.*)`$")

@@ -11,6 +11,7 @@ from seawall.call import Call, current
 from seawall.clock import Random
 from seawall.http.compression import THREAD_BYTES, Compressor, compressible
 from seawall.plan import Writer
+from seawall.plan.deadline import DeadlineTable
 
 __all__ = [
     "AnswerForm",
@@ -61,13 +62,15 @@ class Exchange:
 
     Args:
         request_ids: Makes ids for requests that bring none.
-        body_timeout: Seconds a body may take to arrive.
+        body_deadlines: The calls whose bodies are arriving.
+        monotonic: The clock their deadlines are on.
         compressor: Compresses answers; None where no answer is compressed.
         base: Header fields of every answer.
     """
 
     request_ids: RequestIds
-    body_timeout: float
+    body_deadlines: DeadlineTable
+    monotonic: Callable[[], float]
     compressor: Compressor | None
     base: tuple[tuple[bytes, bytes], ...]
 

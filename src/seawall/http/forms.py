@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -10,16 +11,17 @@ import msgspec
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from seawall.http.asgi import Receive, read_rest
+from seawall.http.asgi import Receive, body_timed_out, read_rest, refuse_length
 from seawall.http.binding import model_fields
 from seawall.http.bodies import invalid
 from seawall.http.errors import from_message
 from seawall.http.media import parse
-from seawall.http.query import QueryError, parse_query
+from seawall.http.query import QueryError, TooManyFieldsError, parse_query
+from seawall.http.text import holds_floats, refuse_not_finite
 from seawall.operation import Policy, bare, union_members
-from seawall.problems import FieldError, InvalidInput, MalformedBody, UnsupportedMediaType
+from seawall.problems import ContentTooLarge, FieldError, InvalidInput, MalformedBody, UnsupportedMediaType
 
-__all__ = ["FormLimits", "FormReader"]
+__all__ = ["FormLimits", "FormReader", "close_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,18 @@ class FormReader:
         self._fields = {field.name: field for field in model_fields(self._hint)}
         self._many = {name for name, field in self._fields.items() if _takes_many(field.type)}
 
-    async def __call__(self, scope: Any, receive: Receive, headers: Mapping[bytes, bytes]) -> Any:
-        """Return the form's value.
+    async def __call__(self, receive: Receive, headers: Mapping[bytes, bytes], files: list[UploadFile]) -> Any:
+        """Return the form's value, and leave its files in *files*, to be closed when the call is over.
 
         Raises:
             Problem: The form is malformed (400), too large (413), of another media type (415) or wrong (422).
         """
         media = parse(headers.get(b"content-type", b""))
-        essence = media.essence if media is not None else None
-        if essence == "application/x-www-form-urlencoded":
+        if media is not None and media.essence == "application/x-www-form-urlencoded":
             values = await self._url_encoded(receive, headers)
-        elif essence == "multipart/form-data":
-            values = await self._multipart(scope, receive, headers)
+        elif media is not None and media.essence == "multipart/form-data":
+            values = await self._multipart(media.parameter("boundary"), receive, headers)
+            files += [value for found in values.values() for value in found if isinstance(value, UploadFile)]
         else:
             raise UnsupportedMediaType(
                 "The body must be a form: application/x-www-form-urlencoded or multipart/form-data.",
@@ -67,23 +69,29 @@ class FormReader:
         return self._convert(values)
 
     async def _url_encoded(self, receive: Receive, headers: Mapping[bytes, bytes]) -> dict[str, list[Any]]:
-        message = await receive()
-        body = await read_rest(message, receive, headers, self._policy.max_body, self._limits.body_timeout)
+        body = await self._read(receive, headers)
         try:
             singles, repeated = parse_query(body, self._limits.fields)
+        except TooManyFieldsError as error:
+            raise ContentTooLarge(f"A form may have {error.limit} fields at the most.") from None
         except QueryError as error:
             raise MalformedBody(f"The form cannot be read: {error}.") from None
         return {name: (repeated or {}).get(name, [value]) for name, value in singles.items()}
 
-    async def _multipart(self, scope: Any, receive: Receive, headers: Mapping[bytes, bytes]) -> dict[str, list[Any]]:
-        async def stream() -> AsyncGenerator[bytes]:
-            message = await receive()
-            # One body, one limit: what is read is bounded before the parser sees it.
-            yield await read_rest(message, receive, headers, self._policy.max_body, self._limits.body_timeout)
-            yield b""
+    async def _multipart(
+        self, boundary: str | None, receive: Receive, headers: Mapping[bytes, bytes]
+    ) -> dict[str, list[Any]]:
+        if not boundary:
+            raise MalformedBody("The form cannot be read: its Content-Type names no boundary.")
+        # One body, one limit: what is read is bounded before the parser sees it.
+        body = await self._read(receive, headers)
 
-        parser = MultiPartParser(
-            Headers(scope=scope),
+        async def stream() -> AsyncGenerator[bytes]:
+            yield body
+
+        parser = _Parser(
+            # Without its charset: forms are UTF-8 (RFC 7578 §5.1.2), and Python has codecs that are no charsets.
+            Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'}),
             stream(),
             max_files=self._limits.files,
             max_fields=self._limits.fields,
@@ -92,13 +100,22 @@ class FormReader:
         try:
             form: FormData = await parser.parse()
         except MultiPartException as error:
+            if error.message.startswith("Too many"):
+                raise ContentTooLarge(f"The form is too large: {error.message}") from None
             raise MalformedBody(f"The form cannot be read: {error.message}") from None
-        except KeyError:
-            raise MalformedBody("The form cannot be read: its Content-Type names no boundary.") from None
         values: dict[str, list[Any]] = {}
         for name, value in form.multi_items():
             values.setdefault(name, []).append(value)
         return values
+
+    async def _read(self, receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+        seconds, limit = self._limits.body_timeout, self._policy.max_body
+        refuse_length(headers, limit)
+        try:
+            async with asyncio.timeout(seconds):
+                return await read_rest(await receive(), receive, limit)
+        except TimeoutError:
+            raise body_timed_out(seconds) from None
 
     def _convert(self, values: dict[str, list[Any]]) -> Any:
         errors: list[FieldError] = []
@@ -126,9 +143,30 @@ class FormReader:
             raise _whole(error) from None
 
 
+class _Parser(MultiPartParser):
+    """Starlette's parser, which reads text that is not UTF-8 as Latin-1; this one refuses it."""
+
+    def on_part_end(self) -> None:
+        if self._current_part.file is None:
+            try:
+                self._current_part.data.decode()
+            except UnicodeDecodeError:
+                raise MultiPartException("A field is not UTF-8.") from None
+        super().on_part_end()
+
+
+def close_files(files: list[UploadFile]) -> None:
+    """Close the files of a form; large ones are temporary files on disk."""
+    for file in files:
+        file.file.close()
+
+
 def _field_error(hint: Any, value: Any) -> str | None:
     try:
-        msgspec.convert({"value": value}, msgspec.defstruct("Field", [("value", hint)]), strict=False, dec_hook=_file)
+        field: Any = msgspec.defstruct("Field", [("value", hint)])
+        converted = msgspec.convert({"value": value}, field, strict=False, dec_hook=_file)
+        if holds_floats(hint):
+            refuse_not_finite(converted.value)
     except msgspec.ValidationError as error:
         return from_message(str(error), ()).detail
     return None

@@ -12,7 +12,7 @@ from seawall.http.bodies import dec_hook, invalid
 from seawall.http.errors import from_message
 from seawall.http.route import Route
 from seawall.http.text import holds_floats, many_reader, reader
-from seawall.operation import bare
+from seawall.operation import bare, union_members
 from seawall.problems import FieldError, InvalidInput
 
 __all__ = [
@@ -47,6 +47,13 @@ class GroupReader:
             for field in bound.fields
             if holds_floats(field.parameter.type)
         ]
+        self._nullable = [
+            (field.wire, read)
+            for field in bound.fields
+            if type(None) in union_members(bare(field.parameter.type))
+            and not field.many
+            and (read := reader(field.parameter.type)) is not None
+        ]
 
     def __call__(self, query: Mapping[str, str], repeated: Mapping[str, list[str]] | None) -> Any:
         """Return the value, with defaults for what the query does not name."""
@@ -62,6 +69,10 @@ class GroupReader:
             return self._default.default
         for wire, read in self._floats:
             if wire in values and read is not None:
+                read(values[wire])
+        for wire, read in self._nullable:
+            # convert() takes the text "null" for None; what is not wanted is left out of a query.
+            if values.get(wire, "").lower() == "null":
                 read(values[wire])
         return msgspec.convert(values, self._type, strict=False, dec_hook=dec_hook)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from seawall.operation import bare, union_members
 
-__all__ = ["holds_floats", "many_reader", "reader"]
+__all__ = ["holds_floats", "many_reader", "reader", "refuse_not_finite"]
 
 _NUMBERS = (int, float)
 

@@ -116,14 +116,20 @@ class Deadline:
             writer.line(f"{table}.arm()")
         with writer.block("try:"):
             inner()
-            with writer.block("if call.expired:"):
-                writer.line(f"{table}.settle(call, task)")
-                writer.line(f"raise {exceeded}({limit})")
         with writer.block(f"except {cancelled}:"):
             # A call that is being cancelled for another reason as well must not go on to answer.
             with writer.block(f"if call.expired and {table}.settle(call, task):"):
                 writer.line(f"raise {exceeded}({limit}) from None")
             writer.line("raise")
+        # An operation that made something else of the cancellation, or nothing, is late all the same.
+        with writer.block("except Exception as error:"):
+            with writer.block("if call.expired:"):
+                writer.line(f"{table}.settle(call, task)")
+                writer.line(f"raise {exceeded}({limit}) from error")
+            writer.line("raise")
+        with writer.block("else:"), writer.block("if call.expired:"):
+            writer.line(f"{table}.settle(call, task)")
+            writer.line(f"raise {exceeded}({limit})")
         with writer.block("finally:"):
             writer.line(f"{running}.pop(call, None)")
 

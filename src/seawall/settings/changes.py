@@ -55,7 +55,7 @@ def reloaded(old: Settings, new: Settings) -> Settings:
     tables = {}
     for kind in OWN_TABLES:
         before, after = getattr(old, kind.toml_table), getattr(new, kind.toml_table)
-        update = {name: getattr(after, name) for name, field in kind.model_fields.items() }
+        update = {name: getattr(after, name) for name, field in kind.model_fields.items() if is_reloadable(field)}
         tables[kind.toml_table] = before.model_copy(update=update)
     return dataclasses.replace(old, operations=new.operations, **tables)
 

@@ -169,6 +169,11 @@ class ServerSettings(Table, table="server", env_prefix="SEAWALL_SERVER_"):
     backlog: int = Field(
         default=2048, ge=1, le=65535, description="Connections the system holds until the server accepts them."
     )
+    carrier: Literal["wire", "asgi"] = Field(
+        default="wire",
+        description="What hands requests to plans: `wire`, the server's protocol class itself where a request is "
+        "plain, or `asgi` for every request.",
+    )
     keep_alive: Seconds = Field(default=5.0, ge=0, le=_DAY, description="How long an idle connection stays open.")
     max_connections: int = Field(
         default=10_000, ge=1, le=1_000_000, description="Most open connections of one worker; then 503."

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from storefront.problems import EmailTaken, NoSuchProduct, NoSuchUser, SkuTaken
-from storefront.types import NewOrder, NewOrderLine, NewUser, ProductPatch, ProductSearch
+from storefront.types import NewOrder, NewOrderLine, NewProduct, NewUser, ProductPatch, ProductSearch
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_product_comes_back_as_it_was_made(products, add, clock):
     made = await add("LMP-1", name="Ölkännchen “groß”", description="One.\nTwo.", price=0, stock=0, currency="EUR")
     assert made.created_at == datetime.fromtimestamp(clock.now, UTC)
-    assert made.active
+    assert made.stock == 0
     assert await products.get(made.id) == made
 
 
@@ -43,11 +43,37 @@ async def test_a_renamed_product_is_found_by_its_new_name(products, add):
     ]
 
 
-async def test_a_retired_product_is_not_found_but_there(products, add):
+async def test_a_retired_product_is_gone_and_its_sku_taken(products, add):
     made = await add("LMP-1")
     await products.retire(made.id)
     assert (await products.search(ProductSearch())).items == []
-    assert not (await products.get(made.id)).active
+    for attempt in (products.get(made.id), products.change(made.id, ProductPatch(stock=1)), products.retire(made.id)):
+        with pytest.raises(NoSuchProduct):
+            await attempt
+    with pytest.raises(SkuTaken):
+        await add("LMP-1")
+    assert ((await products.stats()).total, (await products.stats()).active) == (1, 0)
+
+
+async def test_of_several_products_those_are_added_that_can_be(products, add):
+    taken = await add("B-1")
+    news = [
+        NewProduct(sku=sku, name=f"No. {index}", category="C", price=1)
+        for index, sku in enumerate(["C-1", "B-1", "A-1", "C-1"])
+    ]
+    first, second, third, fourth = await products.create_all(news)
+    assert (first.sku, first.name, third.sku) == ("C-1", "No. 0", "A-1")
+    assert isinstance(second, SkuTaken)
+    assert isinstance(fourth, SkuTaken), "the first of two with one SKU is added"
+    assert {item.id for item in (await products.search(ProductSearch())).items} == {taken.id, first.id, third.id}
+
+
+async def test_batches_side_by_side_each_end(products):
+    """Both name the same SKUs, in opposite orders: whoever locked them as they came would wait for ever."""
+    news = [NewProduct(sku=f"S-{number}", name="N", category="C", price=1) for number in range(20)]
+    results = await asyncio.gather(products.create_all(news), products.create_all(news[::-1]))
+    assert sum(isinstance(result, SkuTaken) for batch in results for result in batch) == 20
+    assert (await products.stats()).total == 20
 
 
 async def test_a_product_that_does_not_exist(products):

@@ -1,0 +1,5 @@
+"""A service beside wrong settings."""
+
+from seawall import Service
+
+service = Service("wrong")

@@ -1,0 +1,84 @@
+"""Orders, over HTTP, and the shop at a glance."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from seawall import Check, FieldError, Query, Reply, fan_out
+from storefront.orders import Orders
+from storefront.problems import InvalidCursor, NoSuchOrder, NoSuchUser, NotCancellable, OutOfStock
+from storefront.products import Products
+from storefront.service import service
+from storefront.types import Dashboard, Id, NewOrder, Order, OrderSearch, Page
+from storefront.users import Users
+
+__all__ = ["orders_api"]
+
+orders_api = service.group("/orders", tags=["Orders"], max_body="32 KiB", duplicate_keys="refuse")
+
+
+async def customer_exists(search: OrderSearch, users: Users) -> FieldError | None:
+    """Find a customer nobody knows: an empty page would hide the slip of the pen."""
+    if search.customer_id is None:
+        return None
+    try:
+        await users.get(search.customer_id)
+    except NoSuchUser as problem:
+        return FieldError(str(problem), parameter="customer_id", location="query")
+    return None
+
+
+@orders_api.post("/", status=201, problems=[OutOfStock])
+async def create_order(order: NewOrder, orders: Orders) -> Reply[Order]:
+    """Place an order: all of its lines, or nothing.
+
+    The stock is taken at once, and the prices are those of this moment.
+
+    Raises:
+        OutOfStock: There is less of a product than was ordered; `errors` says of which.
+
+    Example:
+        {"customer_id": 1, "lines": [{"product_id": 1, "quantity": 2}, {"product_id": 2, "quantity": 1}]}
+    """
+    made = await orders.create(order)
+    return Reply(made, location=f"/orders/{made.id}")
+
+
+@orders_api.get("/{order_id}", problems=[NoSuchOrder])
+async def read_order(order_id: Id, orders: Orders) -> Order:
+    """Return an order.
+
+    Args:
+        order_id: Which one.
+    """
+    return await orders.get(order_id)
+
+
+@orders_api.get("/", problems=[InvalidCursor])
+async def search_orders(search: Annotated[OrderSearch, Query(), Check(customer_exists)], orders: Orders) -> Page[Order]:
+    """Return the orders that are asked for, a page at a time.
+
+    The next page is asked for with `cursor` set to `next` of the page before, and the same filters and sort.
+    """
+    return await orders.search(search)
+
+
+@orders_api.post("/{order_id}/cancellation", problems=[NoSuchOrder, NotCancellable])
+async def cancel_order(order_id: Id, orders: Orders) -> Order:
+    """Cancel an order that was not shipped yet, and give its stock back.
+
+    Args:
+        order_id: Which one.
+
+    Raises:
+        NotCancellable: The order is on its way, there already, or cancelled before.
+    """
+    return await orders.cancel(order_id)
+
+
+@service.get("/dashboard", tags=["Dashboard"], timeout=5)
+async def read_dashboard(users: Users, orders: Orders, products: Products) -> Dashboard:
+    """Return the shop in numbers, counted side by side within five seconds."""
+    return await fan_out(
+        Dashboard, user_stats=users.stats(), order_stats=orders.stats(), product_stats=products.stats()
+    )

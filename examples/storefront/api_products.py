@@ -1,0 +1,139 @@
+"""Products, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from seawall import Query, Reply
+from storefront.problems import InvalidCursor, NoSuchProduct, SkuTaken
+from storefront.products import Products
+from storefront.service import service
+from storefront.types import (
+    BatchResult,
+    Created,
+    Id,
+    Item,
+    NewProduct,
+    NewProducts,
+    Page,
+    Product,
+    ProductPatch,
+    ProductSearch,
+    Refused,
+)
+
+__all__ = ["products_api"]
+
+products_api = service.group("/products", tags=["Products"])
+
+
+@products_api.post("/", status=201, problems=[SkuTaken])
+async def create_product(product: NewProduct, products: Products) -> Reply[Product]:
+    """Add a product to the range.
+
+    Raises:
+        SkuTaken: Another product has this SKU, or had it when it was sold.
+
+    Example:
+        {"sku": "LMP-9001", "name": "Harbour Lamp", "category": "Lighting", "price": 12900, "stock": 12}
+
+    Example response:
+        {"id": 3001, "sku": "LMP-9001", "name": "Harbour Lamp", "description": "", "category": "Lighting",
+         "price": 12900, "currency": "USD", "stock": 12, "created_at": "2026-01-31T12:00:00Z"}
+    """
+    made = await products.create(product)
+    return Reply(made, location=_location(made))
+
+
+@service.post("/product-batches", tags=["Products"], max_body="512 KiB", timeout=20)
+async def create_products(batch: NewProducts, products: Products) -> BatchResult:
+    """Add up to 100 products at once.
+
+    Each one is added or refused by itself, and its result says which, in the place it had in the request. Only
+    a batch that is wrong in its form is refused as a whole.
+
+    Example:
+        {"products": [{"sku": "LMP-9002", "name": "Quay Lamp", "category": "Lighting", "price": 8900},
+                      {"sku": "LMP-9003", "name": "Pier Lamp", "category": "Lighting", "price": 10900}]}
+    """
+    outcomes = await products.create_all(batch.products)
+    results = [_result(outcome) for outcome in outcomes]
+    created = sum(isinstance(result, Created) for result in results)
+    return BatchResult(created, len(results) - created, results)
+
+
+@products_api.get("/{product_id}", problems=[NoSuchProduct])
+async def read_product(product_id: Id, products: Products) -> Product:
+    """Return a product that is sold now.
+
+    Args:
+        product_id: Which one.
+    """
+    return await products.get(product_id)
+
+
+@products_api.patch("/{product_id}", problems=[NoSuchProduct])
+async def change_product(
+    product_id: Id,
+    # Meta says in the document what the type itself checks.
+    patch: Annotated[ProductPatch, Meta(extra_json_schema={"minProperties": 1})],
+    products: Products,
+) -> Product:
+    """Change what is sent about a product; what is left out stays as it is.
+
+    Args:
+        product_id: Which one.
+
+    Example:
+        {"price": 11900, "stock": 40}
+    """
+    return await products.change(product_id, patch)
+
+
+@products_api.delete("/{product_id}", problems=[NoSuchProduct])
+async def retire_product(product_id: Id, products: Products) -> None:
+    """Stop selling a product. Orders that name it stay as they are, and its SKU stays taken.
+
+    Args:
+        product_id: Which one.
+    """
+    await products.retire(product_id)
+
+
+@products_api.get("/", problems=[InvalidCursor])
+async def search_products(search: Annotated[ProductSearch, Query()], products: Products) -> Page[Product]:
+    """Return the products that have what is asked for, a page at a time.
+
+    The next page is asked for with `cursor` set to `next` of the page before, and the same filters and sort.
+    """
+    return await products.search(search)
+
+
+@service.get(
+    "/items/{item_id}",
+    tags=["Products"],
+    problems=[NoSuchProduct],
+    deprecated="2026-03-01",
+    sunset="2027-03-01",
+    successor="/products",
+)
+async def read_item(item_id: Id, products: Products) -> Item:
+    """Return a product the way the first callers of this API knew it.
+
+    Args:
+        item_id: Which one.
+    """
+    product = await products.get(item_id)
+    return Item(product.id, product.name, f"{product.price // 100}.{product.price % 100:02} {product.currency}")
+
+
+def _result(outcome: Product | SkuTaken) -> Created | Refused:
+    if isinstance(outcome, Product):
+        return Created(201, _location(outcome), outcome)
+    return Refused(outcome.status, outcome.type, outcome.title, outcome.detail or outcome.title)
+
+
+def _location(product: Product) -> str:
+    return f"/products/{product.id}"

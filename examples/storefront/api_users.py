@@ -1,0 +1,54 @@
+"""Customers, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from seawall import Query, Reply
+from storefront.problems import EmailTaken, InvalidCursor, NoSuchUser
+from storefront.service import service
+from storefront.types import Id, NewUser, Page, User, UserSearch
+from storefront.users import Users
+
+__all__ = ["users_api"]
+
+users_api = service.group("/users", tags=["Users"], max_body="16 KiB")
+
+
+@users_api.post("/", status=201, problems=[EmailTaken])
+async def create_user(user: NewUser, users: Users) -> Reply[User]:
+    """Make someone a customer.
+
+    Raises:
+        EmailTaken: Another customer has this address, in any case.
+
+    Example:
+        {"email": "ada@example.com", "name": "Ada Lovelace"}
+
+    Example response:
+        {"id": 501, "email": "ada@example.com", "name": "Ada Lovelace", "created_at": "2026-01-31T12:00:00Z"}
+    """
+    made = await users.create(user)
+    return Reply(made, location=f"/users/{made.id}")
+
+
+@users_api.get("/{user_id}", problems=[NoSuchUser])
+async def read_user(user_id: Id, users: Users) -> User:
+    """Return a customer.
+
+    Args:
+        user_id: Which one.
+
+    Example response:
+        {"id": 1, "email": "ada@example.com", "name": "Ada Lovelace", "created_at": "2026-01-31T12:00:00Z"}
+    """
+    return await users.get(user_id)
+
+
+@users_api.get("/", problems=[InvalidCursor])
+async def search_users(search: Annotated[UserSearch, Query()], users: Users) -> Page[User]:
+    """Return customers, a page at a time.
+
+    The next page is asked for with `cursor` set to `next` of the page before; the last page has none.
+    """
+    return await users.search(search)

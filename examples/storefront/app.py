@@ -1,0 +1,8 @@
+"""The storefront, whole: ``seawall run storefront.app:service``."""
+
+from __future__ import annotations
+
+from storefront import api_orders, api_products, api_users, pages
+from storefront.service import service
+
+__all__ = ["api_orders", "api_products", "api_users", "pages", "service"]

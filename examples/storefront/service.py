@@ -1,0 +1,50 @@
+"""The service itself, and what its operations work with.
+
+The operations are in `api_users`, `api_products`, `api_orders` and `pages`, each of which takes `service` from
+here; `storefront.app` has all of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+from seawall import Service
+from seawall.clock import Clock
+from storefront.database import Database, database_url
+from storefront.orders import Orders
+from storefront.products import Products
+from storefront.users import Users
+
+__all__ = ["service"]
+
+service = Service(
+    "storefront",
+    title="Storefront",
+    version="1.0.0",
+    description="A small shop: its customers, its products, their orders. All amounts are in cents.",
+    timeout=10,
+    max_body="256 KiB",
+)
+
+
+@service.resource
+async def database() -> AsyncIterator[Database]:
+    """Connect to the database the environment names, and create its tables where there are none."""
+    database = Database(database_url(os.environ))
+    try:
+        await database.create_tables()
+        yield database
+    finally:
+        await database.close()
+
+
+@service.resource
+def clock() -> Clock:
+    """Tell the time as the service does, which a test may have set."""
+    return service.clock
+
+
+service.resource(Users)
+service.resource(Products)
+service.resource(Orders)

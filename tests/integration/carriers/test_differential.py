@@ -1,0 +1,261 @@
+"""Both carriers give the same answers to the same bytes, whole, in pieces, one after another, and malformed.
+
+What differs by nature is taken out before comparing: dates and request ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+HERE = Path(__file__).parent
+SEED = int(os.environ.get("SEAWALL_TEST_SEED", "20261123"))
+QUIET = 0.35
+"""Seconds without a byte after which an answer is taken to be over."""
+
+ID = b"X-Request-ID: fixed-1\r\n"
+HOST = b"Host: localhost\r\n"
+JSON = b"Content-Type: application/json\r\n"
+
+
+def request(method: str, target: str, *fields: bytes, body: bytes = b"", version: str = "1.1") -> bytes:
+    length = b"Content-Length: %d\r\n" % len(body) if body else b""
+    return f"{method} {target} HTTP/{version}\r\n".encode() + HOST + ID + b"".join(fields) + length + b"\r\n" + body
+
+
+ORDER = b'{"customer":7,"lines":[{"sku":"a","quantity":2},{"sku":"b"}]}'
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+CASES: dict[str, bytes] = {
+    "get": request("GET", "/items/7?limit=2&tag=a&tag=b"),
+    "get wrong": request("GET", "/items/x?limit=99"),
+    "get repeated": request("GET", "/items/7?limit=2&limit=3"),
+    "get bad query": request("GET", "/items/7?limit=%ff"),
+    "get escaped": request("GET", "/text/a%2Fb/c/d%20e"),
+    "get not utf-8": request("GET", "/text/%ff/c"),
+    "get static escaped": request("GET", "/%66ixed"),
+    "get headers": request("GET", "/fixed", b"User-Agent: me\r\n", b"Cookie: pot=1; lid=2\r\n"),
+    "get cookies twice": request("GET", "/fixed", b"Cookie: a=1\r\n", b"Cookie: pot=2\r\n"),
+    "get large": request("GET", "/large"),
+    "get compressed": request("GET", "/large", b"Accept-Encoding: gzip\r\n"),
+    "get late": request("GET", "/slow"),
+    "get too late": request("GET", "/slow?seconds=5"),
+    "get broken": request("GET", "/broken"),
+    "get plain": request("GET", "/plain"),
+    "get msgpack": request("GET", "/items/7", b"Accept: application/msgpack\r\n"),
+    "get html": request("GET", "/items/7", b"Accept: text/html\r\n"),
+    "get nothing": request("GET", "/nothing"),
+    "get slash": request("GET", "/fixed/"),
+    "get absolute": request("GET", "http://localhost/items/7"),
+    "get fragment": request("GET", "/items/7#part"),
+    "get with body": request("GET", "/items/7", body=b"unexpected"),
+    "get 1.0": request("GET", "/items/7", version="1.0"),
+    "get 1.0 kept": request("GET", "/items/7", b"Connection: keep-alive\r\n", version="1.0"),
+    "get close": request("GET", "/items/7", b"Connection: close\r\n"),
+    "get many fields": request("GET", "/items/7", *[b"X-%d: 1\r\n" % n for n in range(120)]),
+    "get long path": request("GET", "/text/" + "a" * 4200 + "/b"),
+    "get long query": request("GET", "/items/7?q=" + "a" * 8300),
+    "head": request("HEAD", "/items/7"),
+    "options": request("OPTIONS", "/items/7"),
+    "options star": request("OPTIONS", "*"),
+    "put": request("PUT", "/items/7"),
+    "strange method": request("BREW", "/items/7"),
+    "delete": request("DELETE", "/items/7"),
+    "post": request("POST", "/orders", JSON, body=ORDER),
+    "post conflict": request("POST", "/orders", JSON, body=b'{"customer":409}'),
+    "post wrong": request("POST", "/orders", JSON, body=b'{"customer":"x","lines":[{"sku":""},{"quantity":0}],"y":1}'),
+    "post malformed": request("POST", "/orders", JSON, body=b'{"customer":'),
+    "post not utf-8": request("POST", "/orders", JSON, body=b'{"customer":"\xff"}'),
+    "post deep": request("POST", "/orders", JSON, body=b"[" * 1900),
+    "post no body": request("POST", "/orders", JSON),
+    "post no type": request("POST", "/orders", body=ORDER),
+    "post xml": request("POST", "/orders", b"Content-Type: text/xml\r\n", body=b"<a/>"),
+    "post coded": request("POST", "/orders", JSON, b"Content-Encoding: gzip\r\n", body=ORDER),
+    "post too large": request("POST", "/orders", JSON, body=b" " * 2001),
+    "post at the limit": request("POST", "/orders", JSON, body=ORDER + b" " * (2000 - len(ORDER))),
+    "post chunked": request("POST", "/orders", JSON, CHUNKED) + b"%x\r\n%b\r\n0\r\n\r\n" % (len(ORDER), ORDER),
+    "post chunked too large": request("POST", "/orders", JSON, CHUNKED) + b"7d1\r\n" + b" " * 2001 + b"\r\n0\r\n\r\n",
+    "post expect": request("POST", "/orders", JSON, b"Expect: 100-continue\r\n", body=ORDER),
+    "post form": request("POST", "/login", b"Content-Type: application/x-www-form-urlencoded\r\n", body=b"user=me"),
+    "two lengths": request("POST", "/orders", JSON, b"Content-Length: 5\r\n", body=ORDER),
+    "length and chunked": request("POST", "/orders", JSON, CHUNKED, body=b"0\r\n\r\n"),
+    "length not a number": request("POST", "/orders", JSON, b"Content-Length: x\r\n") + ORDER,
+    "folded field": request("GET", "/items/7", b"X-A: 1\r\n 2\r\n"),
+    "bare line feed": request("GET", "/items/7").replace(b"\r\n", b"\n"),
+    "space before colon": request("GET", "/items/7", b"X-A : 1\r\n"),
+    "bad chunk": request("POST", "/orders", JSON, CHUNKED) + b"zz\r\nabc\r\n",
+    "not http": b"hello there\r\n\r\n",
+    "upgrade": request("GET", "/items/7", b"Connection: Upgrade\r\n", b"Upgrade: h2c\r\n"),
+}
+PIPELINES: dict[str, list[str]] = {
+    "wire, wire": ["get", "get"],
+    "wire, asgi, wire": ["get", "plain", "get"],
+    "slow first": ["get late", "get", "get nothing", "post"],
+    "asgi first": ["post chunked", "get", "head", "post"],
+    "close in between": ["get", "get close", "get"],
+    "malformed last": ["get late", "get", "not http"],
+    "too late, then more": ["get too late", "get", "post form", "get large"],
+    "many": ["get", "post", "get wrong", "delete", "get compressed"] * 8,
+}
+
+
+@pytest.fixture(scope="module")
+def ports() -> Iterator[tuple[int, int]]:
+    """Serve the same service on both carriers."""
+    processes, found = [], []
+    for carrier in ("wire", "asgi"):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            found.append(probe.getsockname()[1])
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "seawall", "run", "carried_app:service", "--port", str(found[-1])],
+                cwd=HERE,
+                env={**os.environ, "SEAWALL_SERVER_CARRIER": carrier, "SEAWALL_SERVER_KEEP_ALIVE": "60"},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+    try:
+        for port in found:
+            asyncio.run(_ready(port))
+        yield found[0], found[1]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(20)
+
+
+async def _ready(port: int) -> None:
+    for _ in range(200):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
+    raise AssertionError(f"no server on port {port}")
+
+
+async def answer(port: int, *pieces: bytes, quiet: float = QUIET) -> bytes:
+    """Send *pieces*, a moment apart, and return everything that comes back, ``CLOSED`` at its end if it was closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    received = b""
+    try:
+        for index, piece in enumerate(pieces):
+            if index:
+                await asyncio.sleep(0.002)
+            writer.write(piece)
+            await writer.drain()
+        while True:
+            try:
+                data = await asyncio.wait_for(reader.read(65536), quiet)
+            except TimeoutError:
+                return received
+            if not data:
+                return received + b"CLOSED"
+            received += data
+    except ConnectionError:
+        return received + b"CLOSED"
+    finally:
+        writer.close()
+
+
+def same(raw: bytes) -> bytes:
+    """Take out what differs by nature."""
+    raw = re.sub(rb"date: [^\r]+\r\n", b"", raw)
+    raw = re.sub(rb"x-request-id: (?!fixed-1)[^\r]+\r\n", b"", raw)
+    with_id = rb'content-length: \d+(?=(?:(?!HTTP/1).)*"request_id":"(?!fixed-1))'
+    raw = re.sub(with_id, b"content-length: N", raw, flags=re.DOTALL)
+    return re.sub(rb'"request_id":"(?!fixed-1)[^"]+"', b"", raw)
+
+
+async def compare(ports: tuple[int, int], *pieces: bytes, quiet: float = QUIET) -> bytes:
+    wire, asgi = await asyncio.gather(*(answer(port, *pieces, quiet=quiet) for port in ports))
+    assert same(wire) == same(asgi), f"sent {pieces!r}"
+    return wire
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_one_request(ports: tuple[int, int], name: str) -> None:
+    received = await compare(ports, CASES[name])
+    assert received.startswith(b"HTTP/1.1 "), received
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+async def test_pipelined_requests(ports: tuple[int, int], name: str) -> None:
+    names = [case if case in CASES else f"get {case}" for case in PIPELINES[name]]
+    received = await compare(ports, b"".join(CASES[case] for case in names), quiet=0.7)
+    # What is no HTTP ends the connection at once, with the answers that were still being made.
+    assert received == b"CLOSED" if "malformed" in name else received.count(b"HTTP/1.1 ") >= 2
+
+
+@pytest.mark.parametrize("name", ["get", "post", "post chunked", "post wrong", "get escaped"])
+async def test_split_at_every_byte(ports: tuple[int, int], name: str) -> None:
+    raw = CASES[name]
+    whole = same(await answer(ports[0], raw))
+    gate = asyncio.Semaphore(40)
+
+    async def split(at: int) -> None:
+        async with gate:
+            for port in ports:
+                assert same(await answer(port, raw[:at], raw[at:], quiet=0.2)) == whole, f"split at {at}"
+
+    async with asyncio.TaskGroup() as group:
+        for at in range(1, len(raw)):
+            group.create_task(split(at))
+
+
+async def test_each_byte_by_itself(ports: tuple[int, int]) -> None:
+    await compare(ports, *[bytes([byte]) for byte in CASES["post"]])
+
+
+async def test_fuzzed_requests(ports: tuple[int, int]) -> None:
+    """Mutations of good requests: whatever is made of them, both make the same."""
+    print(f"SEAWALL_TEST_SEED={SEED}")
+    chance = random.Random(SEED)
+    gate = asyncio.Semaphore(30)
+    lively = [name for name in CASES if "late" not in name]
+
+    async def one(raw: bytes) -> None:
+        async with gate:
+            await compare(ports, raw)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(400):
+            raw = bytearray(CASES[chance.choice(lively)])
+            for _ in range(chance.choice((1, 1, 2, 5))):
+                mutate(raw, chance)
+            group.create_task(one(bytes(raw)))
+
+
+def mutate(raw: bytearray, chance: random.Random) -> None:
+    at = chance.randrange(len(raw))
+    kind = chance.randrange(5)
+    if kind == 0:
+        raw[at] = chance.randrange(256)
+    elif kind == 1:
+        del raw[at : at + chance.randrange(1, 4)]
+        raw.extend(b"x" * (not raw))
+    elif kind == 2:
+        raw[at:at] = chance.choice((b"\r\n", b"\n", b" ", b"\x00", b":", b"%", b"%2f", b"\xff", b"Host: b\r\n"))
+    elif kind == 3:
+        end = min(len(raw), at + chance.randrange(1, 60))
+        raw[at:at] = raw[at:end]
+    else:
+        other = chance.choice(list(CASES.values()))
+        raw[at:] = other[chance.randrange(len(other)) :] or b"\r\n"
