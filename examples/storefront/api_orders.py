@@ -46,11 +46,7 @@ async def create_order(order: NewOrder, orders: Orders) -> Reply[Order]:
 
 @orders_api.get("/{order_id}", problems=[NoSuchOrder])
 async def read_order(order_id: Id, orders: Orders) -> Order:
-    """Return an order.
-
-    Args:
-        order_id: Which one.
-    """
+    """Return an order."""
     return await orders.get(order_id)
 
 
@@ -66,9 +62,6 @@ async def search_orders(search: Annotated[OrderSearch, Query(), Check(customer_e
 @orders_api.post("/{order_id}/cancellation", problems=[NoSuchOrder, NotCancellable])
 async def cancel_order(order_id: Id, orders: Orders) -> Order:
     """Cancel an order that was not shipped yet, and give its stock back.
-
-    Args:
-        order_id: Which one.
 
     Raises:
         NotCancellable: The order is on its way, there already, or cancelled before.

@@ -66,11 +66,7 @@ async def create_products(batch: NewProducts, products: Products) -> BatchResult
 
 @products_api.get("/{product_id}", problems=[NoSuchProduct])
 async def read_product(product_id: Id, products: Products) -> Product:
-    """Return a product that is sold now.
-
-    Args:
-        product_id: Which one.
-    """
+    """Return a product that is sold now."""
     return await products.get(product_id)
 
 
@@ -83,9 +79,6 @@ async def change_product(
 ) -> Product:
     """Change what is sent about a product; what is left out stays as it is.
 
-    Args:
-        product_id: Which one.
-
     Example:
         {"price": 11900, "stock": 40}
     """
@@ -94,11 +87,7 @@ async def change_product(
 
 @products_api.delete("/{product_id}", problems=[NoSuchProduct])
 async def retire_product(product_id: Id, products: Products) -> None:
-    """Stop selling a product. Orders that name it stay as they are, and its SKU stays taken.
-
-    Args:
-        product_id: Which one.
-    """
+    """Stop selling a product. Orders that name it stay as they are, and its SKU stays taken."""
     await products.retire(product_id)
 
 
@@ -120,11 +109,7 @@ async def search_products(search: Annotated[ProductSearch, Query()], products: P
     successor="/products",
 )
 async def read_item(item_id: Id, products: Products) -> Item:
-    """Return a product the way the first callers of this API knew it.
-
-    Args:
-        item_id: Which one.
-    """
+    """Return a product the way the first callers of this API knew it."""
     product = await products.get(item_id)
     return Item(product.id, product.name, f"{product.price // 100}.{product.price % 100:02} {product.currency}")
 

@@ -36,9 +36,6 @@ async def create_user(user: NewUser, users: Users) -> Reply[User]:
 async def read_user(user_id: Id, users: Users) -> User:
     """Return a customer.
 
-    Args:
-        user_id: Which one.
-
     Example response:
         {"id": 1, "email": "ada@example.com", "name": "Ada Lovelace", "created_at": "2026-01-31T12:00:00Z"}
     """

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seawall.call import Call, Principal
+from seawall.direct import DirectPlans, key_of, provide
 from seawall.group import Declaration
 from seawall.http.answers import Failures
 from seawall.http.binding import bind
@@ -30,10 +30,8 @@ from seawall.http.surface import Surface, head_target
 from seawall.http.versions import version_switch
 from seawall.http.wire import WirePlan
 from seawall.operation import Operation, Policy, describe
-from seawall.plan import CodeCache, Deadline, Deadlines, Fragment, Plan, Writer, compile_plan
-from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
+from seawall.plan import CodeCache, Deadlines, Fragment, Plan, own_guards
 from seawall.problems import ConfigurationError, Misdirected
-from seawall.resources import CallResources, Resources
 
 if TYPE_CHECKING:
     from seawall.http.openapi import Info
@@ -55,24 +53,40 @@ class Built:
         mounts: Mounted applications.
         deadlines: The tables of running calls.
         app: The ASGI application.
+        service: The service.
+        composer: What its plans were compiled with.
+        routed: The plans of all routes, those of the document and its page included.
     """
 
     routes: tuple[Route, ...]
     plans: tuple[Plan, ...]
-    direct: Mapping[str, Plan]
+    direct: DirectPlans
     surface: Surface
     mounts: tuple[Mount, ...]
     deadlines: Deadlines
     app: Any
     service: Service
+    composer: Composer
+    routed: tuple[Plan, ...]
     state: dict[str, Any] = field(default_factory=dict)
 
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
-        for plan in (*self.plans, *self.wires(), *self.direct.values()):
-            for name, kind in plan.resources:
-                if kind in values:
-                    plan.namespace[name] = values[kind]
+        for plan in (*self.plans, *self.wires(), *self.direct.compiled()):
+            provide(plan, values)
+
+    def use_wire(self) -> None:
+        """Compile the plans that the server's own protocol class can call; none behind ASGI middleware.
+
+        A middleware of the user's own speaks ASGI and must see every request.
+        """
+        if self.service.middlewares:
+            return
+        wires = {plan.run: self.composer.wire(plan.route) for plan in self.routed}
+        surface = self.surface
+        surface.wires = {run: WirePlan(plan, plan.policy.max_body) for run, plan in wires.items() if plan is not None}
+        surface.wire_matchers = {method.encode(): matcher for method, matcher in surface.matchers.items()}
+        self.provide(self.service.resources.values)
 
     def wires(self) -> Iterator[Plan]:
         """Return the plans of those routes that the server's own protocol class can call."""
@@ -114,11 +128,13 @@ class Built:
     def replace_by(self, other: Built) -> None:
         """Answer from now on as *other* does; running calls end as they began."""
         self.routes, self.plans, self.direct, self.mounts = other.routes, other.plans, other.direct, other.mounts
-        self.deadlines = other.deadlines
+        self.deadlines, self.composer, self.routed = other.deadlines, other.composer, other.routed
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
         surface.cors, surface.max_path = fresh.cors, fresh.max_path
-        surface.wire_matchers, surface.wires = fresh.wire_matchers, fresh.wires
+        if surface.wires:
+            other.use_wire()
+            surface.wire_matchers, surface.wires = fresh.wire_matchers, fresh.wires
 
 
 def assemble(service: Service) -> Built:
@@ -131,7 +147,8 @@ def assemble(service: Service) -> Built:
     service.resources.order()
     base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
     routes = _routes(service, base, settings.operations.overrides)
-    composer = _composer(service, settings)
+    deadlines = Deadlines(service.clock)
+    composer = _composer(service, settings, deadlines)
     documents = _DocumentSource()
     own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
@@ -144,12 +161,14 @@ def assemble(service: Service) -> Built:
     built = Built(
         routes=routes,
         plans=(*plans, *(plan for _, plan in mounted)),
-        direct={plan.name: plan for plan in _direct(service, base, composer, routes)},
+        direct=DirectPlans(_offered(service, base, routes), composer, service.resources.values),
         surface=surface,
         mounts=tuple(mount for mount, _ in mounted),
-        deadlines=composer.deadlines,
+        deadlines=deadlines,
         app=app,
         service=service,
+        composer=composer,
+        routed=(*plans, *own_plans),
     )
     documents.built = built
     return built
@@ -172,12 +191,6 @@ def _surface(
     fallback: Plan,
 ) -> Surface:
     matchers = _matchers(service, plans, fallback, composer.codes)
-    wires: dict[Any, WirePlan] = {}
-    # Middleware of the user's own speaks ASGI and must see every request.
-    for plan in () if service.middlewares else plans:
-        wired = composer.wire(plan.route)
-        if wired is not None:
-            wires[plan.run] = WirePlan(wired, plan.policy.max_body)
     return Surface(
         matchers=matchers,
         mounts=mounted,
@@ -186,8 +199,6 @@ def _surface(
         max_path=settings.http.max_path_bytes,
         request_ids=composer.exchange.request_ids,
         lifespan=lifespan_target(service),
-        wire_matchers={method.encode(): matcher for method, matcher in matchers.items()} if wires else {},
-        wires=wires,
     )
 
 
@@ -199,7 +210,25 @@ def _merge(base: Policy, chain: Sequence[Mapping[str, Any]], where: str) -> Poli
 
 def _routes(service: Service, base: Policy, overrides: Mapping[str, Mapping[str, Any]]) -> tuple[Route, ...]:
     _refuse_unknown(service, overrides)
-    return tuple(_route(service, item, base, overrides) for item in service.declarations)
+    routes = tuple(_route(service, item, base, overrides) for item in service.declarations)
+    _refuse_clashes(service, routes)
+    return routes
+
+
+def _refuse_clashes(service: Service, routes: Sequence[Route]) -> None:
+    """Refuse two routes that would answer the same requests once versions are taken into account."""
+    by_path = service.versions is None or service.versions.by == "path"
+    taken: dict[Any, dict[str | None, Route]] = {}
+    for route in routes:
+        others = taken.setdefault((route.method, route.template.segments, route.template.tail), {})
+        version = None if by_path else route.version
+        other = others.get(version) or others.get(None) or (next(iter(others.values()), None) if not version else None)
+        if other is not None:
+            raise ConfigurationError(
+                f"{route.operation.where}: {route.method} {route.path} is answered by {other.operation.where} as well; "
+                "give every one of them a version of its own, or another path."
+            )
+        others[version] = route
 
 
 def _route(service: Service, item: Declaration, base: Policy, overrides: Mapping[str, Mapping[str, Any]]) -> Route:
@@ -282,7 +311,7 @@ def _refuse_unknown(service: Service, overrides: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"settings [operations.{name}]: there is no operation {name!r}; {hint}")
 
 
-def _composer(service: Service, settings: Settings) -> Composer:
+def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Composer:
     http = settings.http
     secure = security_headers(hsts_seconds=http.hsts_seconds or None)
     base = secure.api_https if http.hsts_seconds else secure.api
@@ -311,8 +340,7 @@ def _composer(service: Service, settings: Settings) -> Composer:
         edge=edge,
         failures=Failures(service.translations, traceback, page),
         resources=service.resources,
-        deadlines=deadlines,
-        clock=service.clock,
+        sources=(own_guards, deadlines.guards),
         codes=CodeCache(),
         forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),
         max_query_fields=http.max_query_fields,
@@ -336,53 +364,30 @@ def _cors(settings: Settings) -> CorsPolicy | None:
 
 def _matchers(service: Service, plans: Sequence[Plan], fallback: Plan, codes: CodeCache) -> dict[str, Matcher]:
     tables: dict[str, Table] = {}
-    switched: dict[tuple[str, Template], dict[str, Any]] = {}
+    switched: dict[Any, tuple[Template, dict[str, Any]]] = {}
     for plan in plans:
         route: Route = plan.route
         if route.version is not None and service.versions is not None and service.versions.by != "path":
-            switched.setdefault((route.method, route.template), {})[route.version] = plan.run
+            place = (route.method, route.template.segments, route.template.tail)
+            switched.setdefault(place, (route.template, {}))[1][route.version] = plan.run
         else:
             tables.setdefault(route.method, Table()).add(route.template, plan.run)
-    for (method, template), targets in switched.items():
+    for (method, *_), (template, targets) in switched.items():
         assert service.versions is not None  # noqa: S101 - filled above only if there are versions
         tables.setdefault(method, Table()).add(template, version_switch(service.versions, targets, fallback.run))
     if "GET" in tables:
         heads = tables.setdefault("HEAD", Table())
         for path, target in tables["GET"].static.items():
             heads.static.setdefault(path, head_target(target))
-        for template, target in tables["GET"].dynamic.items():
-            heads.dynamic.setdefault(template, head_target(target))
+        for form, target in tables["GET"].dynamic.items():
+            heads.dynamic.setdefault(form, head_target(target))
     return {method: table.compile(codes, method) for method, table in tables.items()}
 
 
-def _direct(service: Service, base: Policy, composer: Composer, routes: Sequence[Route]) -> list[Plan]:
-    offered: list[tuple[Operation, Policy]] = [(route.operation, route.policy) for route in routes]
+def _offered(service: Service, base: Policy, routes: Sequence[Route]) -> dict[str, tuple[Operation, Policy]]:
+    offered = {key_of(route.operation): (route.operation, route.policy) for route in routes}
     for operation, options in service.unrouted:
         policy = _merge(base, (service.policy_options, options), operation.where)
-        offered.append((operation, policy))
-    return [_direct_plan(operation, policy, composer, service.resources) for operation, policy in offered]
-
-
-def _direct_plan(operation: Operation, policy: Policy, composer: Composer, resources: Resources) -> Plan:
-    taken = {
-        parameter.name: parameter.type
-        for parameter in operation.parameters
-        if parameter.type in resources.types or parameter.type in (Call, Principal)
-    }
-    held = CallResources(resources, taken.values())
-
-    def references(writer: Writer) -> dict[str, str]:
-        return {name: held.reference(writer, kind) for name, kind in taken.items()}
-
-    fragments: list[Fragment] = [
-        DirectReceive(operation.name, composer.exchange.request_ids),
-        *policy.guards,
-        DirectCall(operation, references),
-    ]
-    if held:
-        fragments.append(held)
-    if policy.timeout is not None:
-        fragments.append(Deadline(composer.deadlines.table(policy.timeout), composer.clock))
-    return compile_plan(
-        operation, policy, carrier="direct", signature=SIGNATURE, fragments=fragments, codes=composer.codes
-    )
+        override = service.settings.operations.overrides.get(operation.name, {})
+        offered[key_of(operation)] = operation, policy.merge(override, f"settings [operations.{operation.name}]")
+    return offered

@@ -91,8 +91,11 @@ class Call(msgspec.Struct, eq=False, weakref=True):
         """Add a header field to the answer.
 
         Raises:
-            ValueError: The name is no token or the value holds a control character (RFC 9110 §5).
+            ValueError: The name is no token, the value holds a control character (RFC 9110 §5), or the field is
+                one that says how the answer is framed, which the service does.
         """
+        if name.lower() in _FRAMING:
+            raise ValueError(f"header field {name!r} is the service's own to send; leave it out")
         if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
             raise ValueError(f"header field {name!r}: {value!r} cannot be sent (RFC 9110 section 5.5)")
         if self.fields is None:
@@ -101,6 +104,7 @@ class Call(msgspec.Struct, eq=False, weakref=True):
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 _FORBIDDEN = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 current: ContextVar[Call] = ContextVar("seawall_call")

@@ -85,6 +85,7 @@ class Group:
         self.policy_options = options
         self.policy: Policy = (parent.policy if parent else Policy()).merge(options, where)
         self.declarations: list[Declaration] = parent.declarations if parent else []
+        self.taken: dict[Any, Operation] = parent.taken if parent else {}
         self._built: Any = None
 
     def group(
@@ -181,24 +182,29 @@ class Group:
             self._parent._forget()  # noqa: SLF001 - a group's own parent
 
     def _refuse_twins(self, new: Declaration) -> None:
-        for old in self.declarations:
-            same_place = old.method == new.method and old.template.segments == new.template.segments
-            if same_place and old.operation.version == new.operation.version:
-                raise DeclarationError(
-                    f"{new.operation.where}: {new.method} {new.template.text} is taken by {old.operation.where}; give "
-                    "one another path, method or version."
-                )
-            if old.operation.name == new.operation.name and old.operation.version == new.operation.version:
-                raise DeclarationError(
-                    f"{new.operation.where}: there is another {old.operation.where}; configuration and documents "
-                    "tell operations apart by their names, so give one of them name='…'."
-                )
+        operation = new.operation
+        place = (new.method, new.template.segments, operation.version)
+        old = self.taken.setdefault(place, operation)
+        if old is not operation:
+            raise DeclarationError(
+                f"{operation.where}: {new.method} {new.template.text} is taken by {old.where}; give one another path, "
+                "method or version."
+            )
+        self._claim_name(operation)
+
+    def _claim_name(self, operation: Operation) -> None:
+        old = self.taken.setdefault((operation.name, operation.version), operation)
+        if old is not operation:
+            raise DeclarationError(
+                f"{operation.where}: there is another {old.where}; configuration and documents tell operations apart "
+                "by their names, so give one of them name='…'."
+            )
 
 
 def _status(status: int, operation: Operation, *, nothing: bool) -> int:
     if not 200 <= status <= 399:
         raise DeclarationError(
-            f"{operation.where}: status={status!r} is no success; a number from 200 to 399 (others are problems to raise)."
+            f"{operation.where}: status={status!r} is no success; use 200 to 399 (others are problems to raise)."
         )
     if nothing and status not in (200, 201, 202, 204, 205):
         raise DeclarationError(f"{operation.where}: status={status} for an operation that returns None; use 204.")

@@ -37,6 +37,7 @@ class ConnectionLimits:
     Args:
         head_bytes: Bytes of a request before its body, and of trailers after it.
         head_fields: Header fields of a request.
+        field_bytes: Bytes of their names and values together.
         head_seconds: Seconds a request may take to arrive up to its body.
         connections: Connections open at once.
         body_seconds: Seconds a body may take to arrive, where it is read before the operation runs.
@@ -45,6 +46,7 @@ class ConnectionLimits:
 
     head_bytes: int
     head_fields: int
+    field_bytes: int
     head_seconds: float
     connections: int
     body_seconds: float = 30.0
@@ -55,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with an end to everything. Use `bounded_protocol`, which knows the limits."""
 
     limits: ConnectionLimits
+    parser: httptools.HttpRequestParser
     unparsed = 0
     """Bytes since a head or a piece of a body was last complete: what the parser holds is never more."""
     awaited: object | None = None
@@ -96,9 +99,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin the request, unless it has too many fields; what comes behind the body is dropped."""
+        if self.oversized():
+            raise HeadOversized
         self.unparsed = 0
-        if len(self.headers) > self.limits.head_fields:
-            raise TooManyFields
         _head_complete(self)
         if "path" in self.scope:
             # Trailers would be added to the fields of a request that is being answered already.
@@ -109,10 +112,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self.unparsed = 0
         _body(self, body)
 
+    def oversized(self) -> bool:
+        """Return whether a head that has just been completed has too many fields, or too many bytes in them.
+
+        Bytes are only counted where so many have come that there may be too many.
+        """
+        fields, limits = self.headers, self.limits
+        if len(fields) > limits.head_fields:
+            return True
+        return self.unparsed > limits.field_bytes and bytes_of(fields) > limits.field_bytes
+
     def malformed(self) -> Problem:
         """Return the problem for what the parser does not take."""
-        if len(self.headers or ()) > self.limits.head_fields:
-            return HeadersTooLarge(f"A request may have {self.limits.head_fields} header fields.")
+        fields, limits = self.headers or [], self.limits
+        if len(fields) > limits.head_fields:
+            return HeadersTooLarge(f"A request may have {limits.head_fields} header fields.")
+        if bytes_of(fields) > limits.field_bytes:
+            return HeadersTooLarge(f"The header fields of a request may have {limits.field_bytes} bytes together.")
         return BadRequest("This is not a request that HTTP/1.1 allows.")
 
     def too_large(self) -> Problem:
@@ -147,7 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.set_protocol(Lingering(self))
 
 
-class TooManyFields(Exception):
+class HeadOversized(Exception):
     """Raised inside the parser, which turns it into its own error."""
 
 
@@ -213,6 +229,11 @@ def awaited_part(connection: BoundedProtocol) -> object | None:
         return scope if cycle is None or cycle.response_complete else None
     # An answer given before the body had arrived: nobody else waits for the rest any more.
     return cycle if cycle is not None and cycle.response_complete and cycle.more_body else None
+
+
+def bytes_of(fields: list[tuple[bytes, bytes]]) -> int:
+    """Return the bytes of names and values of *fields* together."""
+    return sum(len(name) + len(value) for name, value in fields)
 
 
 def refusal(problem: Problem, state: ServerState) -> bytes:

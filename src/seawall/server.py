@@ -219,7 +219,10 @@ def serve(
     address = endpoint.address
     logs.quieter_server(level or settings.log.level)
     # A middleware speaks ASGI and must see every request, so with one no request goes the short way.
-    surface = built.surface if server_settings.carrier == "wire" and wrap is None else None
+    surface = None
+    if server_settings.carrier == "wire" and wrap is None:
+        built.use_wire()
+        surface = built.surface
     config = uvicorn_config(wrap(service.asgi) if wrap else service.asgi, settings, surface)
     config.load()
     lifespan = Lifespan(config)
@@ -261,6 +264,7 @@ def uvicorn_config(app: Any, settings: Settings, surface: Surface | None) -> uvi
         # the connection; each field costs four bytes besides its name and value.
         head_bytes=http.max_header_bytes + http.max_path_bytes + http.max_query_bytes + 4 * http.max_header_count,
         head_fields=2 * http.max_header_count,
+        field_bytes=http.max_header_bytes,
         head_seconds=http.body_timeout,  # before the body, a request has as long as its body
         connections=server.max_connections,
         body_seconds=http.body_timeout,

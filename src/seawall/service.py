@@ -108,8 +108,7 @@ class Service(Group):
         def register(function: F) -> F:
             operation = describe(function, name=name)
             self.policy.merge(options, operation.where)
-            if any(name == other.name for other, _ in self.unrouted):
-                raise DeclarationError(f"{operation.where}: there is an operation {name!r} already; name it otherwise.")
+            self._claim_name(operation)
             self.unrouted.append((operation, options))
             self._built = None
             return function
@@ -126,14 +125,14 @@ class Service(Group):
             DeclarationError: *path* is no plain path, or is mounted already.
         """
         prefix = path.rstrip("/")
-        if not prefix.startswith("/") or "{" in prefix:
+        if not path.startswith("/") or "{" in prefix:
             raise DeclarationError(f"mount at {path!r}: the path must begin with '/' and have no parameters.")
         if any(prefix == other.prefix for other in self.mounts):
             raise DeclarationError(f"mount at {path!r}: there is one already; mount this one elsewhere.")
         policy = dict[str, Any](options)
         policy.setdefault("timeout", None)
         self.policy.merge(policy, f"mount at {path!r}")
-        self.mounts.append(MountDeclaration(prefix, app, name or f"mount {prefix}", policy))
+        self.mounts.append(MountDeclaration(prefix, app, name or f"mount {prefix or '/'}", policy))
         self._built = None
 
     def static(self, path: str, directory: str | Path, *, html: bool = False, **options: Unpack[PolicyOptions]) -> None:
@@ -274,6 +273,8 @@ class Service(Group):
 
     async def call(self, name: str, /, **arguments: Any) -> Any:
         """Run the operation *name* with typed arguments, under its policy (the ``direct`` carrier).
+
+        An operation that belongs to a version is called by ``"name@version"``.
 
         Raises:
             KeyError: There is no such operation.

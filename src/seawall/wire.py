@@ -139,7 +139,7 @@ class WireProtocol(BoundedProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
-        request = self.plain_request() if len(self.headers) <= self.limits.head_fields else None
+        request = None if self.oversized() else self.plain_request()
         if request is not None:
             self.unparsed = 0
             self.cycle = request  # type: ignore[assignment]  # it stands for a cycle
@@ -147,7 +147,7 @@ class WireProtocol(BoundedProtocol):
         url, fields, expect, pending = self.url, self.headers, self.expect_100_continue, self.scope
         _message_begin(self)
         self.url, self.expect_100_continue = url, expect
-        self.headers = self.scope["headers"] = fields  # type: ignore[assignment]
+        self.headers = self.scope["headers"] = fields
         if self.awaited is pending:
             self.awaited = self.scope
         _headers_complete(self)
@@ -252,12 +252,8 @@ def _find(matcher: Matcher, raw_path: bytes) -> tuple[str, list[str], Any]:
     """
     path = raw_path.decode("ascii")
     if "%" in path:
-        decoded = unquote(path)
-        target = matcher.static.get(decoded)
-        if target is not None:
-            return decoded, NO_PARTS, target
         parts = split_raw(raw_path)
-        return decoded, parts, matcher.find(parts)
+        return unquote(path), parts, matcher.target(parts)
     target = matcher.static.get(path)
     if target is not None:
         return path, NO_PARTS, target

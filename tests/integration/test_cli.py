@@ -501,6 +501,12 @@ class TestConnections:
         assert answer.startswith(b"HTTP/1.1 %d " % status)
         assert b"application/problem+json" in answer
 
+    @pytest.mark.parametrize(("size", "status"), [(30_000, 200), (40_000, 431)])
+    def test_header_fields_are_measured(self, address, size, status):
+        with socket.create_connection(address) as client:
+            client.sendall(b"GET /orders/7 HTTP/1.1\r\nHost: localhost\r\nX: %b\r\n\r\n" % (b"y" * size))
+            assert client.recv(12) == b"HTTP/1.1 %d" % status
+
     def test_silence_ends(self, address):
         with socket.create_connection(address) as client:
             assert _read_all(client).startswith(b"HTTP/1.1 408 ")

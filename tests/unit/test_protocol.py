@@ -11,7 +11,7 @@ from seawall.protocol import ConnectionLimits, Lingering, bounded_protocol, swee
 
 pytestmark = pytest.mark.anyio
 
-LIMITS = ConnectionLimits(head_bytes=1000, head_fields=10, head_seconds=3.0, connections=2)
+LIMITS = ConnectionLimits(head_bytes=1000, head_fields=10, field_bytes=700, head_seconds=3.0, connections=2)
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = b"POST /body HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -127,7 +127,7 @@ async def test_an_ordinary_request_is_served(server):
 
 async def test_a_head_in_many_small_pieces_is_served(server):
     connection = server.connect()
-    for byte in HEAD + b"X: " + b"y" * 800 + b"\r\n\r\n":
+    for byte in HEAD + b"X: " + b"y" * 600 + b"\r\n\r\n":
         connection.data_received(bytes([byte]))
     await settle()
     assert connection.transport.written.endswith(b"ok")
@@ -164,6 +164,21 @@ async def test_too_many_fields_in_one_piece_are_refused(server):
     await settle()
     assert refused(connection) == 431
     assert server.scopes == []
+
+
+@pytest.mark.parametrize(("size", "status"), [(600, 200), (800, 431), (5000, 431)])
+async def test_fields_are_measured_when_they_come_in_one_piece(server, size, status):
+    connection = server.connect()
+    connection.data_received(HEAD + b"X: " + b"y" * size + b"\r\n\r\n")
+    await settle()
+    assert connection.transport.written.startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_a_body_in_the_same_piece_does_not_count(server):
+    connection = server.connect()
+    connection.data_received(b"POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000)
+    await settle()
+    assert connection.transport.written.endswith(b"ok")
 
 
 async def test_as_many_fields_as_allowed_are_served(server):

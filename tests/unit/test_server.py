@@ -120,3 +120,29 @@ async def test_stopping_what_has_ended_already_does_nothing():
     await asyncio.sleep(0)
     await each.shutdown()
     assert each.failure is None
+
+
+async def test_calls_that_have_not_ended_are_cancelled_and_awaited_before_the_application_stops():
+    order = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        order.append("application stopped")
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def call():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            order.append("call ended")
+
+    each = lifespan(app)
+    await each.startup()
+    running = {asyncio.ensure_future(call())}
+    await asyncio.sleep(0)
+    each.running = lambda: running
+    await each.shutdown()
+    assert order == ["call ended", "application stopped"]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -17,6 +18,7 @@ from seawall.problems import InternalError, Problem
 __all__ = ["PROBLEM_JSON", "Answer", "Failures", "problem_in"]
 
 PROBLEM_JSON = b"application/problem+json"
+_PATH = "/!$&'()*+,;=:@"  # what a path may hold besides letters and digits (RFC 3986 §3.3)
 CLIENT_GONE = 499
 """Never sent: marks a call whose client went away before it could be answered (nginx's number for it)."""
 
@@ -47,7 +49,15 @@ class Failures:
         """Return status, content type and body for *error*; header fields go to *call*."""
         if isinstance(error, Disconnected):
             return CLIENT_GONE, b"", b""
-        problem = self._problem(error)
+        fields = list(call.fields or ())
+        try:
+            return self._answer(self._problem(error), error, call, path)
+        except Exception as failure:  # noqa: BLE001 - a translation, or a problem that cannot be sent
+            failure.__context__ = error
+            call.fields = fields
+            return self._answer(None, failure, call, path)
+
+    def _answer(self, problem: Problem | None, error: Exception, call: Call, path: str) -> tuple[int, bytes, bytes]:
         if problem is None:
             logger.error(
                 "unhandled error in %s",
@@ -62,7 +72,7 @@ class Failures:
                 problem.extensions["traceback"] = self._traceback(error)
         for name, value in problem.headers.items():
             call.add_header(name, value)
-        return problem.status, PROBLEM_JSON, self._encode(problem.document(path, call.request_id))
+        return problem.status, PROBLEM_JSON, self._encode(problem.document(quote(path, safe=_PATH), call.request_id))
 
     def _problem(self, error: Exception) -> Problem | None:
         found = problem_in(error)

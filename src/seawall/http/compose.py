@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seawall.clock import Clock
 from seawall.http.answers import Answer, Failures
 from seawall.http.arguments import Arguments, Bind
 from seawall.http.asgi import AsgiCarrier
@@ -24,7 +23,7 @@ from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
 from seawall.http.wire import WireCarrier
 from seawall.operation import Operation, Policy
-from seawall.plan import CodeCache, Deadline, Deadlines, Fragment, Plan, compile_plan
+from seawall.plan import CodeCache, Fragment, GuardSource, Plan, compile_plan
 from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]
@@ -45,8 +44,7 @@ class Composer:
         edge: The fragments at the outer edge, the same for every plan.
         failures: Turns errors into answers.
         resources: What operations take.
-        deadlines: The tables of running calls.
-        clock: What time it is.
+        sources: What contributes guards to plans.
         codes: Compiled code.
         forms: How much a form may hold.
         max_query_fields: How many fields a query may have.
@@ -57,12 +55,16 @@ class Composer:
     edge: Sequence[Fragment]
     failures: Failures
     resources: Resources
-    deadlines: Deadlines
-    clock: Clock
+    sources: Sequence[GuardSource]
     codes: CodeCache
     forms: FormLimits
     max_query_fields: int
     versions: Versions | None
+
+    def guards(self, policy: Policy) -> Iterator[Fragment]:
+        """Return everything that *policy* asks to stand guard."""
+        for source in self.sources:
+            yield from source(policy)
 
     def route(self, route: Route) -> Plan:
         """Compile the plan of one route for ASGI."""
@@ -88,13 +90,13 @@ class Composer:
             base=self._base(route),
             empty=encode.empty,
             compressor=compressor,
-            deliver=Deliver(compressor) if returns_response(route.operation.returns) else None,
+            deliver=Deliver(compressor, self.failures) if returns_response(route.operation.returns) else None,
         )
         fragments: list[Fragment] = [
             carrier.receive(answer),
             Answer(self.failures),
             *self.edge,
-            *route.policy.guards,
+            *self.guards(route.policy),
             Bind(route, carrier, arguments, self.forms, self.max_query_fields),
             encode,
             Invoke(route, arguments, held),
@@ -103,8 +105,6 @@ class Composer:
             fragments.append(Checks(route, arguments, held))
         if held:
             fragments.append(held)
-        if route.policy.timeout is not None:
-            fragments.append(Deadline(self.deadlines.table(route.policy.timeout), self.clock))
         return self._compile(route.operation, route.policy, fragments, route, carrier)
 
     def mount(self, mount: Mount) -> Plan:
@@ -117,11 +117,9 @@ class Composer:
             carrier.receive(answer),
             Answer(self.failures),
             *self.edge,
-            *mount.policy.guards,
+            *self.guards(mount.policy),
             Mounted(mount, [*self.exchange.base, *farewell_fields(mount.policy)]),
         ]
-        if mount.policy.timeout is not None:
-            fragments.append(Deadline(self.deadlines.table(mount.policy.timeout), self.clock))
         return self._compile(Operation(mount.name, _nothing, (), None), mount.policy, fragments, mount, carrier)
 
     def fallback(self, policy: Policy) -> Plan:

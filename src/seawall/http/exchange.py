@@ -137,6 +137,9 @@ def emit_fields(writer: Writer, answer: AnswerForm) -> None:
     if answer.empty:
         with writer.block("if content_type is None:"):
             writer.line(f'out = [(b"x-request-id", request_id), *{base}]')
+            # These two have no body by themselves; any other status must say that it has none.
+            with writer.block("if status != 204 and status != 304:"):
+                writer.line('out.append((b"content-length", b"0"))')
     with writer.block("if call.fields:"):
         writer.line("out += call.fields")
 
@@ -145,7 +148,7 @@ def emit_compression(writer: Writer, answer: AnswerForm) -> None:
     """Write the lines that compress ``body``, and say so in ``out``."""
     if answer.compressor is None:
         return
-    least = writer.bind("compress_from", answer.compressor.min_bytes)
+    least = writer.bind("compress_from", max(1, answer.compressor.min_bytes))
     compress = writer.bind("compress", compress_answer)
     compressor = writer.bind("compressor", answer.compressor)
     with writer.block(f"if len(body) >= {least}:"):

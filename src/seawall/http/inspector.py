@@ -11,7 +11,7 @@ from seawall.http.binding import Bound, Source
 from seawall.http.bodies import dec_hook, invalid
 from seawall.http.errors import from_message
 from seawall.http.route import Route
-from seawall.http.text import holds_floats, many_reader, reader
+from seawall.http.text import holds_floats, holds_moments, many_reader, reader
 from seawall.operation import bare, union_members
 from seawall.problems import FieldError, InvalidInput
 
@@ -42,10 +42,10 @@ class GroupReader:
         self._type = bound.parameter.type
         self._default = bound.parameter
         self._fields = bound.fields
-        self._floats = [
+        self._strict = [
             (field.wire, many_reader(field.parameter.type) if field.many else reader(field.parameter.type))
             for field in bound.fields
-            if holds_floats(field.parameter.type)
+            if holds_floats(field.parameter.type) or holds_moments(field.parameter.type)
         ]
         self._nullable = [
             (field.wire, read)
@@ -67,7 +67,7 @@ class GroupReader:
                 values[field.wire] = query[field.wire]
         if not values and not self._default.required:
             return self._default.default
-        for wire, read in self._floats:
+        for wire, read in self._strict:
             if wire in values and read is not None:
                 read(values[wire])
         for wire, read in self._nullable:

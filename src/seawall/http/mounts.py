@@ -64,7 +64,9 @@ class Mounted:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the call of the application."""
         run = writer.bind("mounted", self.run)
-        writer.lines(f"await {run}(scope, receive, send, call)", "status = 200", "content_type = body = response = None")
+        writer.lines(
+            f"await {run}(scope, receive, send, call)", "status = 200", "content_type = body = response = None"
+        )
         inner()
 
     async def run(self, scope: Any, receive: Any, send: Any, call: Call) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from seawall.http.binding import Bound
 from seawall.operation import Operation, Policy
@@ -53,7 +54,7 @@ def parse_template(text: str, where: str) -> Template:
                     f"{where}: the segment {part!r} of {text!r} is neither plain text nor one whole '{{name}}' or "
                     "'{name:path}'."
                 )
-            segments.append(part)
+            segments.append(_decoded(part, text, where))
             continue
         if match[1] in names:
             raise DeclarationError(f"{where}: the path {text!r} names {{{match[1]}}} twice.")
@@ -64,6 +65,17 @@ def parse_template(text: str, where: str) -> Template:
             if index != len(parts) - 1:
                 raise DeclarationError(f"{where}: {part} takes the rest of the path, so it must come last in {text!r}.")
     return Template(text, tuple(segments), tuple(names), tail)
+
+
+def _decoded(part: str, text: str, where: str) -> str:
+    """Return the literal as paths are compared with it: decoded."""
+    try:
+        literal = unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        literal = "/"
+    if "/" in literal:
+        raise DeclarationError(f"{where}: the segment {part!r} of {text!r} is no text once it is decoded.")
+    return literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

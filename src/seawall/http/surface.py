@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from seawall.call import Call
@@ -43,8 +43,8 @@ class Surface:
     max_path: int
     request_ids: Callable[[], bytes]
     lifespan: Target
-    wire_matchers: Mapping[bytes, Matcher]
-    wires: Mapping[Any, WirePlan]
+    wire_matchers: Mapping[bytes, Matcher] = field(default_factory=dict)
+    wires: Mapping[Any, WirePlan] = field(default_factory=dict)
 
     def app(self) -> Callable[[Any, Any, Any], Awaitable[None]]:
         """Return the ASGI application: a plain function, so that a call costs one coroutine, the plan's."""
@@ -55,15 +55,15 @@ class Surface:
             matcher = self.matchers.get(scope["method"])
             if matcher is None:
                 return self.otherwise(scope, receive, send)
+            raw = scope.get("raw_path")
+            if raw is not None and b"%" in raw:
+                return self.encoded(matcher, scope, receive, send)
             path = scope["path"]
             if scope.get("root_path"):
                 path = own_path(scope)
             target = matcher.static.get(path)
             if target is not None:
                 return target(scope, receive, send, NO_PARTS)
-            raw = scope.get("raw_path")
-            if raw is not None and b"%" in raw:
-                return self.encoded(matcher, raw, scope, receive, send)
             parts = path.split("/", 64)
             target = matcher.find(parts)
             if target is not None:
@@ -72,16 +72,13 @@ class Surface:
 
         return dispatch
 
-    def encoded(self, matcher: Matcher, raw: bytes, scope: Any, receive: Any, send: Any) -> Any:
+    def encoded(self, matcher: Matcher, scope: Any, receive: Any, send: Any) -> Any:
         """Find the plan for a path with percent-encoded characters."""
-        root = scope.get("root_path", "").encode()
-        if root and raw.startswith(root):
-            raw = raw[len(root) :]
         try:
-            parts = split_raw(raw)
+            parts = own_parts(scope)
         except ValueError:
             return self.fallback(scope, receive, send, BadRequest("The path is not UTF-8."))
-        target = matcher.find(parts)
+        target = matcher.target(parts)
         if target is not None:
             return target(scope, receive, send, parts)
         return self.otherwise(scope, receive, send)
@@ -89,28 +86,36 @@ class Surface:
     def otherwise(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         """Answer what no route matches: a mount, OPTIONS, 405 or 404."""
         path = own_path(scope)
-        for mount, plan in self.mounts:
+        preflight = self.preflight(scope)
+        for mount, plan in self.mounts if preflight is None else ():
             if mount.covers(path):
                 answer: Awaitable[None] = plan.run(scope, receive, send, NO_PARTS)
                 return answer
-        return self.fallback(scope, receive, send, self.explain(scope, path))
+        return self.fallback(scope, receive, send, preflight or self.explain(scope, path))
 
-    def explain(self, scope: Any, path: str) -> Problem | Allowed | Preflight:
+    def preflight(self, scope: Any) -> Preflight | None:
+        """Return the answer to a cross-origin preflight; None when the request is not one, or none is answered."""
+        if scope["method"] != "OPTIONS" or self.cors is None:
+            return None
+        headers = dict(scope["headers"])
+        origin, method = headers.get(b"origin"), headers.get(b"access-control-request-method")
+        if origin is None or method is None:
+            return None
+        return Preflight(self.cors.preflight(origin, method, headers.get(b"access-control-request-headers")))
+
+    def explain(self, scope: Any, path: str) -> Problem | Allowed:
         """Return what to answer where no route matches."""
         method = scope["method"]
         if len(path) > self.max_path:
             return NotFound("There is nothing under this path.")
-        allowed = self.allowed(path)
-        if method == "OPTIONS" and self.cors is not None:
-            headers = dict(scope["headers"])
-            wanted = headers.get(b"access-control-request-method")
-            if wanted is not None and b"origin" in headers:
-                return Preflight(
-                    self.cors.preflight(headers[b"origin"], wanted, headers.get(b"access-control-request-headers"))
-                )
+        try:
+            parts = own_parts(scope)
+        except ValueError:
+            return BadRequest("The path is not UTF-8.")
+        allowed = self.allowed(parts)
         if not allowed:
-            other = path.rstrip("/") if path.endswith("/") else f"{path}/"
-            hint = f"; there is something at {other}" if path != "/" and self.allowed(other) else ""
+            other = parts[:-1] if parts[-1] == "" else [*parts, ""]
+            hint = f"; there is something at {'/'.join(other)[:200]}" if path != "/" and self.allowed(other) else ""
             return NotFound(f"There is nothing at {path[:200]}{hint}.")
         if method == "OPTIONS":
             return Allowed(allowed)
@@ -119,15 +124,11 @@ class Surface:
             headers={"Allow": ", ".join(allowed)},
         )
 
-    def allowed(self, path: str) -> tuple[str, ...]:
-        """Return the methods the resource at *path* takes; OPTIONS is among them if there are any."""
-        if path == "*":
-            return (*sorted(self.matchers), "OPTIONS")
-        methods = {
-            method
-            for method, matcher in self.matchers.items()
-            if path in matcher.static or matcher.find(path.split("/", 64)) is not None
-        }
+    def allowed(self, parts: list[str]) -> tuple[str, ...]:
+        """Return the methods the resource at a path takes; OPTIONS is among them if there are any."""
+        if parts == ["*"]:
+            return tuple(sorted({*self.matchers, "OPTIONS"}))
+        methods = {method for method, matcher in self.matchers.items() if matcher.target(list(parts)) is not None}
         return tuple(sorted(methods | {"OPTIONS"})) if methods else ()
 
     def other(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
@@ -192,8 +193,26 @@ def settle(outcome: Problem | Allowed | Preflight, call: Call) -> None:
 def own_path(scope: Any) -> str:
     """Return the path below the place this application is mounted at."""
     path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    return path[len(root) :] or "/" if root and path.startswith(root) else path
+    root: str = scope.get("root_path", "").rstrip("/")
+    if not root or not path.startswith(root) or path[len(root) : len(root) + 1] not in ("", "/"):
+        return path
+    return path[len(root) :] or "/"
+
+
+def own_parts(scope: Any) -> list[str]:
+    """Return the decoded parts of the path below the place this application is mounted at.
+
+    Raises:
+        ValueError: A part is not UTF-8.
+    """
+    raw = scope.get("raw_path")
+    if raw is None or b"%" not in raw:
+        return own_path(scope).split("/", 64)
+    parts = split_raw(raw)
+    root = scope.get("root_path", "").rstrip("/").split("/")
+    if len(root) > 1 and parts[: len(root)] == root:
+        parts[: len(root)] = [""]
+    return parts if len(parts) > 1 else [*parts, ""]
 
 
 def head_target(target: Target) -> Target:

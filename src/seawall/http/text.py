@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
 from seawall.operation import bare, union_members
 
-__all__ = ["holds_floats", "many_reader", "reader", "refuse_not_finite"]
+__all__ = ["holds_floats", "holds_moments", "many_reader", "reader", "refuse_not_finite"]
 
 _NUMBERS = (int, float)
+_MOMENTS = (datetime, timedelta)
 
 
 def reader(hint: Any) -> Callable[[str], Any] | None:
@@ -39,8 +41,11 @@ def _converter(hint: Any) -> Callable[[Any], Any]:
     wrapper: Any = msgspec.defstruct("Text", [("value", hint)])
     convert = msgspec.convert
 
+    # Where it need not read numbers, it must not: convert() would take 0.5 for a moment of 1970.
+    strict = holds_moments(hint) and not _holds(hint, _NUMBERS)
+
     def read(text: Any) -> Any:
-        return convert({"value": text}, wrapper, strict=False).value
+        return convert({"value": text}, wrapper, strict=strict).value
 
     def read_finite(text: Any) -> Any:
         value = read(text)
@@ -52,8 +57,12 @@ def _converter(hint: Any) -> Callable[[Any], Any]:
 
 def holds_floats(hint: Any) -> bool:
     """Return whether a value of type *hint* is, or may have in it, a float."""
-    inner = bare(hint)
-    return inner is float or any(holds_floats(part) for part in get_args(inner) if part is not Ellipsis)
+    return _holds(hint, (float,))
+
+
+def holds_moments(hint: Any) -> bool:
+    """Return whether a value of type *hint* is, or may have in it, a date-time or a duration."""
+    return _holds(hint, _MOMENTS)
 
 
 def refuse_not_finite(value: Any) -> None:
@@ -68,6 +77,11 @@ def refuse_not_finite(value: Any) -> None:
     elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
         for part in value:
             refuse_not_finite(part)
+
+
+def _holds(hint: Any, kinds: tuple[type, ...]) -> bool:
+    inner = bare(hint)
+    return inner in kinds or any(_holds(part, kinds) for part in get_args(inner) if part is not Ellipsis)
 
 
 def _without_none(hint: Any) -> Any:

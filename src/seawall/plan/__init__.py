@@ -3,7 +3,7 @@
 from seawall.plan.code import CodeCache
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
-from seawall.plan.guards import Fragment, Guard
+from seawall.plan.guards import Fragment, Guard, GuardSource, own_guards
 from seawall.plan.places import Place
 from seawall.plan.writer import Writer
 
@@ -14,9 +14,11 @@ __all__ = [
     "Deadlines",
     "Fragment",
     "Guard",
+    "GuardSource",
     "Place",
     "Plan",
     "Step",
     "Writer",
     "compile_plan",
+    "own_guards",
 ]

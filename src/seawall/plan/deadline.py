@@ -8,10 +8,11 @@ that answers within its limits runs one timer per limit and period, not one per 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from seawall.call import Call
 from seawall.clock import Clock, Timer
+from seawall.operation import Policy
 from seawall.plan.places import Place
 from seawall.plan.writer import Writer
 from seawall.problems import DeadlineExceeded
@@ -82,6 +83,11 @@ class Deadlines:
         if seconds not in self._tables:
             self._tables[seconds] = DeadlineTable(seconds, self._clock)
         return self._tables[seconds]
+
+    def guards(self, policy: Policy) -> Iterable[Deadline]:
+        """Return the deadline that *policy* asks for: the source of this capability."""
+        if policy.timeout is not None:
+            yield Deadline(self.table(policy.timeout), self._clock)
 
     def close(self) -> None:
         """Take back every timer; running calls are no longer watched."""

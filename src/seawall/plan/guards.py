@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from seawall.call import Call
+from seawall.operation import Policy
 from seawall.plan.places import Place
 from seawall.problems import DeclarationError, Problem
 
 if TYPE_CHECKING:
     from seawall.plan.writer import Writer
 
-__all__ = ["Fragment", "Guard"]
+__all__ = ["Fragment", "Guard", "GuardSource", "own_guards"]
 
 
 @runtime_checkable
@@ -98,3 +99,16 @@ class Guard:
             writer.lines(f"await {release}(call, error)", "raise")
         with writer.block("else:"):
             writer.line(f"await {release}(call, None)")
+
+
+GuardSource = Callable[[Policy], Iterable[Fragment]]
+"""What a capability contributes to every plan: the fragments a policy asks for, none for one that does not.
+
+The composition root lists the sources; the compiler sorts what they give by place. A new capability brings a new
+source, and neither the compiler nor a carrier changes.
+"""
+
+
+def own_guards(policy: Policy) -> Iterable[Fragment]:
+    """Return the guards of the user's own: the first of the sources."""
+    return policy.guards

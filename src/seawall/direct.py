@@ -1,0 +1,80 @@
+"""The plans of a service's operations for typed arguments, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from seawall.call import Call, Principal
+from seawall.http.compose import Composer
+from seawall.operation import Operation, Policy
+from seawall.plan import Fragment, Plan, Writer, compile_plan
+from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
+from seawall.resources import CallResources
+
+__all__ = ["DirectPlans", "key_of", "provide"]
+
+
+class DirectPlans(Mapping[str, Plan]):
+    """The plans of operations for typed arguments, by name; each is compiled when it is first asked for.
+
+    Few operations are ever called from inside, and a service of a thousand should not wait for them.
+    """
+
+    def __init__(self, offered: Mapping[str, tuple[Operation, Policy]], composer: Composer, values: Mapping[Any, Any]):
+        self._offered = offered
+        self._composer = composer
+        self._values = values
+        self._plans: dict[str, Plan] = {}
+
+    def __getitem__(self, name: str) -> Plan:
+        plan = self._plans.get(name)
+        if plan is None:
+            plan = self._plans[name] = self._compile(*self._offered[name])
+            provide(plan, self._values)
+        return plan
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._offered)
+
+    def __len__(self) -> int:
+        return len(self._offered)
+
+    def compiled(self) -> Iterable[Plan]:
+        """Return the plans that have been asked for."""
+        return self._plans.values()
+
+    def _compile(self, operation: Operation, policy: Policy) -> Plan:
+        composer, resources = self._composer, self._composer.resources
+        taken = {
+            parameter.name: parameter.type
+            for parameter in operation.parameters
+            if parameter.type in resources.types or parameter.type in (Call, Principal)
+        }
+        held = CallResources(resources, taken.values())
+
+        def references(writer: Writer) -> dict[str, str]:
+            return {name: held.reference(writer, kind) for name, kind in taken.items()}
+
+        fragments: list[Fragment] = [
+            DirectReceive(operation.name, composer.exchange.request_ids),
+            *composer.guards(policy),
+            DirectCall(operation, references),
+        ]
+        if held:
+            fragments.append(held)
+        return compile_plan(
+            operation, policy, carrier="direct", signature=SIGNATURE, fragments=fragments, codes=composer.codes
+        )
+
+
+def key_of(operation: Operation) -> str:
+    """Return what *operation* is called by: its name, and its version where it has one."""
+    return operation.name if operation.version is None else f"{operation.name}@{operation.version}"
+
+
+def provide(plan: Plan, values: Mapping[Any, Any]) -> None:
+    """Put started resources where *plan* finds them."""
+    for name, kind in plan.resources:
+        if kind in values:
+            plan.namespace[name] = values[kind]
