@@ -8,12 +8,12 @@ import importlib
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic.fields import FieldInfo
 from starlette.responses import PlainTextResponse
 
-from seawall import Place, Policy, Problem, Service, problems
+from seawall import Check, DeclarationError, Guard, Place, Policy, Problem, Service, problems
 from seawall.group import RouteOptions
 from seawall.operation import PolicyOptions
 from seawall.settings import HttpSettings, ServerSettings, Settings
@@ -38,9 +38,21 @@ def places() -> str:
     rows = []
     for place in Place:
         names = ", ".join(f"`{name}`" for name in standing.get(place, ()))
-        yours = "" if place >= Place.RESOURCES or place is Place.BIND else "yes"
+        yours = "yes" if _takes_guards(place) else ""
         rows.append((f"`{place.name}`", str(place.value), meanings[place.name], names or "nothing yet", yours))
     return _table(("place", "", "what it is for", "stands there today", "for guards of yours"), rows)
+
+
+def _takes_guards(place: Place) -> bool:
+    try:
+        type("Any", (Guard,), {"name": "any", "place": place})
+    except DeclarationError:
+        return False
+    return True
+
+
+def _well(_: str) -> None:
+    """Find nothing wrong."""
 
 
 def fragments_by_place() -> dict[Place, list[str]]:
@@ -57,8 +69,8 @@ def fragments_by_place() -> dict[Place, list[str]]:
     service.mount("/mounted", PlainTextResponse("here"))
 
     @service.post("/all/{name}")
-    async def everything(name: str, held: bytearray) -> str:
-        return name
+    async def everything(name: Annotated[str, Check(_well)], held: bytearray) -> str:
+        return name if held else ""
 
     found: dict[Place, list[str]] = {}
     built = service.build()

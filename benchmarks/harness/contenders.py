@@ -16,6 +16,7 @@ class Contender:
     target: str
     packages: tuple[str, ...] = ()
     routes: bool = True
+    variables: tuple[tuple[str, str], ...] = ()
 
     def command(self, port: int) -> list[str]:
         """Return the one command that serves this contender on a loopback port."""
@@ -29,7 +30,7 @@ class Contender:
     @property
     def environment(self) -> dict[str, str]:
         """Return what this contender gets in its environment beside the harness's own."""
-        return {"GOMAXPROCS": "1"} if self.kind == "go" else {}
+        return {"GOMAXPROCS": "1"} if self.kind == "go" else dict(self.variables)
 
 
 UVICORN_OPTIONS = (
@@ -49,6 +50,13 @@ SEAWALL_OPTIONS: tuple[str, ...] = ()
 CONTENDERS = (
     Contender("raw", "uvicorn", "benchmarks.contenders.raw_app:app", ("uvicorn", "msgspec"), routes=False),
     Contender("seawall", "seawall", "benchmarks.contenders.seawall_app:service", ("seawall",)),
+    Contender(
+        "seawall-asgi",
+        "seawall",
+        "benchmarks.contenders.seawall_app:service",
+        ("seawall",),
+        variables=(("SEAWALL_SERVER_CARRIER", "asgi"),),
+    ),
     Contender("starlette", "uvicorn", "benchmarks.contenders.starlette_app:app", ("starlette",)),
     Contender("fastapi", "uvicorn", "benchmarks.contenders.fastapi_app:app", ("fastapi", "pydantic")),
     Contender("litestar", "uvicorn", "benchmarks.contenders.litestar_app:app", ("litestar",)),

@@ -34,6 +34,8 @@ class Bar:
 BARS = (
     Bar("GET, of raw ASGI", ("get", "seawall"), ("get", "raw"), 0.90),
     Bar("POST, of raw ASGI", ("post", "seawall"), ("post", "raw"), 0.90),
+    Bar("GET over ASGI, of raw ASGI", ("get", "seawall-asgi"), ("get", "raw"), 0.90),
+    Bar("POST over ASGI, of raw ASGI", ("post", "seawall-asgi"), ("post", "raw"), 0.90),
     Bar("GET, of Gin", ("get", "seawall"), ("get", "gin"), 0.75),
     Bar("POST, of Gin", ("post", "seawall"), ("post", "gin"), 1.20),
     Bar("GET, of FastAPI", ("get", "seawall"), ("get", "fastapi"), 3.0),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from seawall import Call, Guard, Place, Service, Unauthorized, current_call
@@ -91,17 +92,13 @@ class Signature:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sign every answer."""
-        await self.app(scope, receive, self.signed(send) if scope["type"] == "http" else send)
 
-    def signed(self, send: Send) -> Callable[..., Awaitable[None]]:
-        """Return a send that adds a header field."""
-
-        async def signed_send(message: dict[str, object]) -> None:
+        async def signed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-signed-by", self.text.encode())]  # type: ignore[misc]
+                MutableHeaders(scope=message)["x-signed-by"] = self.text
             await send(message)
 
-        return signed_send
+        await self.app(scope, receive, signed)
 
 
 service.middleware(Signature, "the harbour master")

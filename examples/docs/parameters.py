@@ -46,7 +46,7 @@ async def search(
     sort: Sort = Sort.NAME,
     limit: Annotated[int, Meta(ge=1, le=100)] = 20,
     below: Decimal | None = None,
-    tag: list[str] = [],  # noqa: B006 - never changed
+    tag: tuple[str, ...] = (),
 ) -> dict[str, object]:
     """Take everything from the query."""
     return {"q": q, "sort": sort, "limit": limit, "below": below, "tags": tag}

@@ -1,4 +1,4 @@
-"""Orders in twenty lines."""
+"""Orders: one to place, one to read."""
 
 from typing import Annotated
 

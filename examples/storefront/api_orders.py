@@ -8,13 +8,13 @@ from seawall import Check, FieldError, Query, Reply, fan_out
 from storefront.orders import Orders
 from storefront.problems import InvalidCursor, NoSuchOrder, NoSuchUser, NotCancellable, OutOfStock
 from storefront.products import Products
-from storefront.service import service
+from storefront.service import api
 from storefront.types import Dashboard, Id, NewOrder, Order, OrderSearch, Page
 from storefront.users import Users
 
 __all__ = ["orders_api"]
 
-orders_api = service.group("/orders", tags=["Orders"], max_body="32 KiB", duplicate_keys="refuse")
+orders_api = api.group("/orders", tags=["Orders"], max_body="32 KiB", duplicate_keys="refuse")
 
 
 async def customer_exists(search: OrderSearch, users: Users) -> FieldError | None:
@@ -69,7 +69,7 @@ async def cancel_order(order_id: Id, orders: Orders) -> Order:
     return await orders.cancel(order_id)
 
 
-@service.get("/dashboard", tags=["Dashboard"], timeout=5)
+@api.get("/dashboard", tags=["Dashboard"], timeout=5)
 async def read_dashboard(users: Users, orders: Orders, products: Products) -> Dashboard:
     """Return the shop in numbers, counted side by side within five seconds."""
     return await fan_out(

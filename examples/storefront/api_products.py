@@ -9,7 +9,7 @@ from msgspec import Meta
 from seawall import Query, Reply
 from storefront.problems import InvalidCursor, NoSuchProduct, SkuTaken
 from storefront.products import Products
-from storefront.service import service
+from storefront.service import api
 from storefront.types import (
     BatchResult,
     Created,
@@ -26,7 +26,7 @@ from storefront.types import (
 
 __all__ = ["products_api"]
 
-products_api = service.group("/products", tags=["Products"])
+products_api = api.group("/products", tags=["Products"])
 
 
 @products_api.post("/", status=201, problems=[SkuTaken])
@@ -47,7 +47,7 @@ async def create_product(product: NewProduct, products: Products) -> Reply[Produ
     return Reply(made, location=_location(made))
 
 
-@service.post("/product-batches", tags=["Products"], max_body="512 KiB", timeout=20)
+@api.post("/product-batches", tags=["Products"], max_body="512 KiB", timeout=20)
 async def create_products(batch: NewProducts, products: Products) -> BatchResult:
     """Add up to 100 products at once.
 
@@ -100,7 +100,7 @@ async def search_products(search: Annotated[ProductSearch, Query()], products: P
     return await products.search(search)
 
 
-@service.get(
+@api.get(
     "/items/{item_id}",
     tags=["Products"],
     problems=[NoSuchProduct],

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from seawall import Query, Reply
 from storefront.problems import EmailTaken, InvalidCursor, NoSuchUser
-from storefront.service import service
+from storefront.service import api
 from storefront.types import Id, NewUser, Page, User, UserSearch
 from storefront.users import Users
 
 __all__ = ["users_api"]
 
-users_api = service.group("/users", tags=["Users"], max_body="16 KiB")
+users_api = api.group("/users", tags=["Users"], max_body="16 KiB")
 
 
 @users_api.post("/", status=201, problems=[EmailTaken])

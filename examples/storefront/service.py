@@ -1,7 +1,7 @@
 """The service itself, and what its operations work with.
 
-The operations are in `api_users`, `api_products`, `api_orders` and `pages`, each of which takes `service` from
-here; `storefront.app` has all of them.
+The operations are in `api_users`, `api_products` and `api_orders`, each of which adds to `api` from here, and the
+page is in `pages`; `storefront.app` has all of them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,26 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 
-from seawall import Service
+from seawall import Call, Guard, Place, Service
 from seawall.clock import Clock
 from storefront.database import Database, database_url
 from storefront.orders import Orders
 from storefront.products import Products
 from storefront.users import Users
 
-__all__ = ["service"]
+__all__ = ["api", "service"]
+
+
+class NotStored(Guard):
+    """Tells caches to keep nothing: what the shop has changes from one moment to the next, and some is private."""
+
+    name = "not-stored"
+    place = Place.CACHE
+
+    async def check(self, call: Call) -> None:
+        """Say so; without it, caches may keep answers for as long as they see fit (RFC 9111 §4.2.2)."""
+        call.add_header("cache-control", "no-store")
+
 
 service = Service(
     "storefront",
@@ -26,6 +38,9 @@ service = Service(
     timeout=10,
     max_body="256 KiB",
 )
+
+
+api = service.group(guards=[NotStored()])
 
 
 @service.resource

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seawall.direct import DirectPlans, key_of, provide
@@ -68,7 +68,6 @@ class Built:
     service: Service
     composer: Composer
     routed: tuple[Plan, ...]
-    state: dict[str, Any] = field(default_factory=dict)
 
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
@@ -98,7 +97,7 @@ class Built:
 
     def lifespan(self, mount: Mount) -> AbstractAsyncContextManager[None]:
         """Return the context in which a mounted application's own lifespan runs."""
-        return lifespan_of(mount, self.state)
+        return lifespan_of(mount)
 
     def document(self, version: str | None = None) -> dict[str, Any]:
         """Return the OpenAPI document of one version, or of everything."""
@@ -177,7 +176,9 @@ def assemble(service: Service) -> Built:
 def _mounts(service: Service, base: Policy) -> list[Mount]:
     longest_first = sorted(service.mounts, key=lambda item: len(item.prefix), reverse=True)
     return [
-        Mount(item.prefix, item.app, _merge(base, (service.policy_options, item.options), item.name), item.name)
+        Mount(
+            item.prefix, item.app, _merge(base, (service.policy_options, item.options), item.name), item.name, item.state
+        )
         for item in longest_first
     ]
 
@@ -328,7 +329,6 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Com
     cors = _cors(settings)
     if cors is not None:
         edge.append(Cors(cors))
-    deadlines = Deadlines(service.clock)
     return Composer(
         exchange=Exchange(
             RequestIds(service.random),

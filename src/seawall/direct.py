@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seawall.call import Call, Principal
+from seawall.http.arguments import unauthorized
 from seawall.http.compose import Composer
-from seawall.operation import Operation, Policy
+from seawall.operation import Operation, Policy, bare, union_members
 from seawall.plan import Fragment, Plan, Writer, compile_plan
 from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
 from seawall.resources import CallResources
@@ -47,14 +48,21 @@ class DirectPlans(Mapping[str, Plan]):
     def _compile(self, operation: Operation, policy: Policy) -> Plan:
         composer, resources = self._composer, self._composer.resources
         taken = {
-            parameter.name: parameter.type
+            parameter.name: bare(parameter.type)
             for parameter in operation.parameters
-            if parameter.type in resources.types or parameter.type in (Call, Principal)
+            if bare(parameter.type) in resources.types or _member(parameter.type) in (Call, Principal)
         }
-        held = CallResources(resources, taken.values())
+        held = CallResources(resources, [kind for kind in taken.values() if kind in resources.types])
+
+        def reference(writer: Writer, kind: Any) -> str:
+            if kind is Principal:
+                return f"{writer.bind('required_principal', required_principal)}(call)"
+            if kind in resources.types:
+                return held.reference(writer, kind)
+            return "call" if _member(kind) is Call else "call.principal"
 
         def references(writer: Writer) -> dict[str, str]:
-            return {name: held.reference(writer, kind) for name, kind in taken.items()}
+            return {name: reference(writer, kind) for name, kind in taken.items()}
 
         fragments: list[Fragment] = [
             DirectReceive(operation.name, composer.exchange.request_ids),
@@ -66,6 +74,23 @@ class DirectPlans(Mapping[str, Plan]):
         return compile_plan(
             operation, policy, carrier="direct", signature=SIGNATURE, fragments=fragments, codes=composer.codes
         )
+
+
+def required_principal(call: Call) -> Principal:
+    """Return who calls, for an operation that must know.
+
+    Raises:
+        Unauthorized: Nobody has established it.
+    """
+    if call.principal is None:
+        raise unauthorized()
+    return call.principal
+
+
+def _member(hint: Any) -> Any:
+    """Return the one type besides None in *hint*, or None where there are several."""
+    members = [member for member in union_members(bare(hint)) if member is not type(None)]
+    return members[0] if len(members) == 1 else None
 
 
 def key_of(operation: Operation) -> str:

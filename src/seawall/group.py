@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, Unpack
@@ -37,6 +39,7 @@ class RouteOptions(PolicyOptions, total=False):
     """Problems the operation itself may raise, for the API document."""
 
 
+_METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
 ROUTE_ONLY = frozenset(RouteOptions.__annotations__) - frozenset(PolicyOptions.__annotations__)
 
 
@@ -112,7 +115,7 @@ class Group:
         return Group(
             self,
             self._prefix + prefix.rstrip("/"),
-            (*self._tags, *tags),
+            (*self._tags, *_several("tags", tags, str, f"group {prefix!r}")),
             version or self._api_version,
             dict(options),
             f"group {prefix!r}",
@@ -155,8 +158,13 @@ class Group:
         self, method: str, path: str, function: Callable[..., Awaitable[Any]], options: dict[str, Any]
     ) -> None:
         extras = {name: options.pop(name) for name in ROUTE_ONLY & options.keys()}
+        if not _METHOD.fullmatch(method):
+            raise DeclarationError(f"route {path!r}: {method!r} is not a method; write it in capitals, like 'GET'.")
         operation = describe(function, name=extras.get("name"), version=extras.get("version") or self._api_version)
+        _refuse_unknown(options, operation)
         self.policy.merge(options, operation.where)
+        if path and not path.startswith("/"):
+            raise DeclarationError(f"{operation.where}: the path {path!r} must begin with '/'.")
         nothing = operation.returns is type(None)
         declaration = Declaration(
             method=method,
@@ -164,9 +172,9 @@ class Group:
             operation=operation,
             chain=(*self._chain(), options),
             status=_status(extras.get("status", 204 if nothing else 200), operation, nothing=nothing),
-            tags=(*self._tags, *extras.get("tags", ())),
+            tags=(*self._tags, *_several("tags", extras.get("tags", ()), str, operation.where)),
             documented=extras.get("documented", True),
-            problems=tuple(extras.get("problems", ())),
+            problems=_several("problems", extras.get("problems", ()), type, operation.where),
         )
         self._refuse_twins(declaration)
         self.declarations.append(declaration)
@@ -183,14 +191,15 @@ class Group:
 
     def _refuse_twins(self, new: Declaration) -> None:
         operation = new.operation
-        place = (new.method, new.template.segments, operation.version)
-        old = self.taken.setdefault(place, operation)
-        if old is not operation:
+        place = (new.method, new.template.segments, new.template.tail, operation.version)
+        old = self.taken.get(place)
+        if old is not None:
             raise DeclarationError(
                 f"{operation.where}: {new.method} {new.template.text} is taken by {old.where}; give one another path, "
                 "method or version."
             )
         self._claim_name(operation)
+        self.taken[place] = operation
 
     def _claim_name(self, operation: Operation) -> None:
         old = self.taken.setdefault((operation.name, operation.version), operation)
@@ -201,8 +210,28 @@ class Group:
             )
 
 
+def _several(option: str, values: Iterable[Any], kind: type, where: str) -> tuple[Any, ...]:
+    """Return the values of an option that takes several; one text is not several letters."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise DeclarationError(f"{where}: {option}={values!r} must be several; write {option}=[{values!r}].")
+    result = tuple(values)
+    for value in result:
+        if not isinstance(value, kind):
+            raise DeclarationError(f"{where}: {option} has {value!r} in it, which is no {kind.__name__}.")
+    return result
+
+
+def _refuse_unknown(options: Mapping[str, Any], operation: Operation) -> None:
+    """Refuse an option that neither routes nor policies have, while both can be suggested."""
+    for name in options.keys() - RouteOptions.__annotations__.keys() - PolicyOptions.__annotations__.keys():
+        known = sorted({*RouteOptions.__annotations__, *PolicyOptions.__annotations__})
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}."
+        raise DeclarationError(f"{operation.where}: unknown option {name!r}; {hint}")
+
+
 def _status(status: int, operation: Operation, *, nothing: bool) -> int:
-    if not 200 <= status <= 399:
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 399:
         raise DeclarationError(
             f"{operation.where}: status={status!r} is no success; use 200 to 399 (others are problems to raise)."
         )

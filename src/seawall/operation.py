@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import inspect
+import re
 import types
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Operation", "Parameter", "Policy", "PolicyOptions", "describe"]
 
 MISSING: Any = inspect.Parameter.empty
+_REFERENCE = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 class PolicyOptions(TypedDict, total=False):
@@ -101,7 +104,13 @@ class Policy:
                 changes[name] = resolve(value, self)
             except (TypeError, ValueError) as error:
                 raise DeclarationError(f"{where}: policy option {name}={value!r} is not possible: {error}") from None
-        return dataclasses.replace(self, **changes)
+        merged = dataclasses.replace(self, **changes)
+        if merged.sunset and isinstance(merged.deprecated, datetime) and merged.sunset < merged.deprecated:
+            raise DeclarationError(
+                f"{where}: sunset={merged.sunset:%Y-%m-%d} comes before deprecated={merged.deprecated:%Y-%m-%d}; "
+                "an operation is deprecated first (RFC 9745 section 3)."
+            )
+        return merged
 
 
 def _timeout(value: Any, _: Policy) -> float | None:
@@ -149,9 +158,9 @@ def _deprecated(value: Any, policy: Policy) -> bool | datetime:
 
 
 def _successor(value: Any, _: Policy) -> str | None:
-    if value is None or (isinstance(value, str) and value and not set(value) & set("<>\r\n ")):
+    if value is None or (isinstance(value, str) and _REFERENCE.fullmatch(value)):
         return value
-    raise ValueError("it must be a URI reference")
+    raise ValueError("it must be a URI reference, with anything but ASCII percent-encoded")
 
 
 def _guards(value: Any, policy: Policy) -> tuple[Guard, ...]:
@@ -162,6 +171,8 @@ def _guards(value: Any, policy: Policy) -> tuple[Guard, ...]:
         if not isinstance(guard, Guard):
             raise TypeError(f"{guard!r} is not a Guard")
     names = {guard.name for guard in added}
+    if len(names) < len(added):
+        raise ValueError("two of them have the same name, and only the last would count; name them apart")
     return (*(guard for guard in policy.guards if guard.name not in names), *added)
 
 
@@ -229,7 +240,7 @@ class Operation:
     @property
     def where(self) -> str:
         """Name and place of definition, for error messages."""
-        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        code = getattr(inspect.unwrap(_plain(self.function)), "__code__", None)
         place = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
         return f"operation {self.name!r}{place}"
 
@@ -244,12 +255,16 @@ def describe(
     """
     name = name or str(getattr(function, "__name__", type(function).__name__))
     operation = Operation(name, function, (), Any, version=version)
-    if not inspect.iscoroutinefunction(inspect.unwrap(function)) and not inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__ is a function too
-    ):
+    plain = inspect.unwrap(_plain(function))
+    if inspect.isasyncgenfunction(plain):
+        raise DeclarationError(
+            f"{operation.where}: it yields; an operation returns one result. Return a StreamingResponse to answer "
+            "piece by piece."
+        )
+    if not inspect.iscoroutinefunction(plain):
         raise DeclarationError(f"{operation.where}: it must be an async function; write 'async def {name}(…)'.")
     try:
-        hints = get_type_hints(function, include_extras=True)
+        hints = get_type_hints(_plain(function), include_extras=True)
     except NameError as error:
         raise DeclarationError(
             f"{operation.where}: a type cannot be resolved: {error}. Import it where the function's module can see it."
@@ -268,6 +283,15 @@ def describe(
         summary=summary.strip(),
         description=description.strip(),
     )
+
+
+def _plain(function: Any) -> Any:
+    """Return the function behind a partial or an object with an async ``__call__``: it has the annotations."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isroutine(function) or isinstance(function, type):
+        return function
+    return getattr(type(function), "__call__", function)  # noqa: B004 - not whether, but which
 
 
 def _parameter(operation: Operation, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Parameter:

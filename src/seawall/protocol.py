@@ -212,7 +212,7 @@ def sweep(state: ServerState, seconds: float) -> None:
         connection.waited += seconds
         if connection.waited < limit:
             continue
-        if awaited is connection.cycle and cast("RequestResponseCycle", awaited).response_complete:
+        if awaited is connection.cycle and connection.cycle.response_complete:
             connection.transport.close()
         else:
             connection.refuse(RequestTimeout(f"The request did not arrive within {limit:g} s."))

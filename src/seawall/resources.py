@@ -191,7 +191,7 @@ class CallResources:
 
     def __init__(self, resources: Resources, wanted: Iterable[Any]) -> None:
         self._resources = resources
-        self._order = _closure(resources, wanted)
+        self._order = _closure(resources, [bare(kind) for kind in wanted])
         self.note = ", ".join(show(resource.type) for resource in self._order)
         self.names: dict[Any, str] = {}
 
@@ -201,6 +201,7 @@ class CallResources:
 
     def reference(self, writer: Writer, kind: Any) -> str:
         """Return the expression for the resource *kind* within the plan."""
+        kind = bare(kind)
         if kind is Call:
             return "call"
         if kind is Principal:

@@ -265,7 +265,7 @@ def uvicorn_config(app: Any, settings: Settings, surface: Surface | None) -> uvi
         head_bytes=http.max_header_bytes + http.max_path_bytes + http.max_query_bytes + 4 * http.max_header_count,
         head_fields=2 * http.max_header_count,
         field_bytes=http.max_header_bytes,
-        head_seconds=http.body_timeout,  # before the body, a request has as long as its body
+        head_seconds=http.head_timeout,
         connections=server.max_connections,
         body_seconds=http.body_timeout,
         idle_seconds=server.keep_alive,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -36,6 +36,8 @@ class MountDeclaration:
     app: App
     name: str
     options: Mapping[str, Any]
+    state: dict[str, Any] = field(default_factory=dict)
+    """What the application's lifespan leaves for its requests; outlives a recompilation."""
 
 
 class Service(Group):

@@ -234,6 +234,14 @@ class WireProtocol(BoundedProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave a call whose client has gone with the server, which waits for its tasks when it stops."""
+        request = self.active
+        if request is not None and request.task is not None and not request.task.done():
+            self.tasks.add(request.task)
+            request.task.add_done_callback(self.tasks.discard)
+        super().connection_lost(exc)
+
     def owed(self) -> tuple[object, float] | None:
         """Return what the client owes, and for how long; a connection at rest owes its next request."""
         request: Any = self.cycle

@@ -15,7 +15,12 @@ class LibrarySettings(AppSettings, table="library"):
 
 
 service = Service("library", timeout=5)
-service.resource(LibrarySettings.load, provides=LibrarySettings)
+
+
+@service.resource
+def library_settings() -> LibrarySettings:
+    """Read them when the service starts."""
+    return LibrarySettings.load()
 
 
 @service.get("/rules")

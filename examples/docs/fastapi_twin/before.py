@@ -17,7 +17,11 @@ class Item(BaseModel):
 class Store:
     """Keeps items."""
 
-    items: dict[int, Item] = {1: Item(name="tea", price=400)}  # noqa: RUF012 - one store for all
+    def __init__(self) -> None:
+        self.items = ITEMS
+
+
+ITEMS = {1: Item(name="tea", price=400)}
 
 
 async def get_store() -> AsyncIterator[Store]:

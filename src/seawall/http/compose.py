@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seawall.http.answers import Answer, Failures
@@ -79,7 +79,8 @@ class Composer:
 
     def _route(self, route: Route, carrier: HttpCarrier) -> Plan:
         arguments = Arguments()
-        encode = Encode(route)
+        by_media = self.versions is not None and self.versions.by == "media"
+        encode = Encode(route, route.version if by_media else None)
         checks = [check for bound in route.bounds for check in bound.checks]
         wanted = [bound.parameter.type for bound in route.bounds if bound.source is Source.RESOURCE]
         wanted += [kind for check in checks for _, kind in check.resources]
@@ -110,7 +111,7 @@ class Composer:
     def mount(self, mount: Mount) -> Plan:
         """Compile the plan of one mounted application."""
         if mount.policy.compress and self.exchange.compressor is not None:
-            mount = Mount(mount.prefix, Compression(mount.app, self.exchange.compressor), mount.policy, mount.name)
+            mount = replace(mount, app=Compression(mount.app, self.exchange.compressor))
         carrier = AsgiCarrier(self.exchange)
         answer = AnswerForm(operation=mount.name, base=self.exchange.base, deliver=already_sent)
         fragments: list[Fragment] = [

@@ -100,6 +100,9 @@ class _Answer:
         if status == 304:
             self._match_not_modified(headers, fields)
             return False
+        if status == 206 and compressible(fields.get(b"content-type", b"")):
+            _add_vary(headers)  # as the whole would have it (RFC 9110 §15.3.7)
+            return False
         length = fields.get(b"content-length", b"")
         if (
             status in _UNTOUCHED_STATUSES
@@ -115,11 +118,13 @@ class _Answer:
         return True
 
     def _match_not_modified(self, headers: _Headers, fields: dict[bytes, bytes]) -> None:
+        # What the whole would have had is not known any more; saying too much costs a cache a request at the
+        # most, saying too little is against RFC 9110 §15.4.5.
+        _add_vary(headers)
         etag = fields.get(b"etag")
         if etag is not None and not etag.startswith(b"W/") and b"W/" + etag in self._if_none_match:
             # The client stored the compressed answer under the weak tag it was given.
             _weaken_etag(headers)
-            _add_vary(headers)
 
     async def _begin(self, start: Message, message: Message) -> None:
         self._start = None

@@ -55,7 +55,7 @@ class _Documents:
         if version not in self.bodies:
             made = self.source.index() if version is None and self.versions else self.source.document(version)
             body = msgspec.json.encode(made)
-            self.bodies[version] = body, f'"{sha256(body).hexdigest()[:32]}"'
+            self.bodies[version] = body, _etag(body)
         return self.bodies[version]
 
 
@@ -80,7 +80,7 @@ def document_handlers(
             raise NotFound(f"There is no document of version {version!r}; there is {', '.join(versions)}.")
         return _answer(*documents.body(version), "application/json", if_none_match)
 
-    async def openapi_page() -> Response:
+    async def openapi_page(if_none_match: Annotated[str | None, Header()] = None) -> Response:
         url = f"openapi/{versions[0]}" if versions else "openapi.json"
         body = page(title, url, assets_url="docs/assets", names=documents.assets, accept=accept)
         headers = {
@@ -88,7 +88,9 @@ def document_handlers(
             "referrer-policy": "no-referrer",
             "x-frame-options": "DENY",
         }
-        return Response(body, headers=headers, media_type=PAGE_TYPE)
+        response = _answer(body, _etag(body), PAGE_TYPE, if_none_match)
+        response.headers.update(headers)
+        return response
 
     async def openapi_page_asset(name: str, if_none_match: Annotated[str | None, Header()] = None) -> Response:
         asset = documents.assets.get(name)
@@ -108,9 +110,13 @@ def document_handlers(
     return handlers
 
 
+def _etag(body: bytes) -> str:
+    return f'"{sha256(body).hexdigest()[:32]}"'
+
+
 def _answer(body: bytes, etag: str, media_type: str, if_none_match: str | None) -> Response:
     # A compressed answer carries the tag in its weak form; If-None-Match compares weakly (RFC 9110 §13.1.2).
     known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     if etag in known or known == ["*"]:
-        return Response(status_code=304, headers={"etag": etag})
+        return Response(status_code=304, headers={"etag": etag, "cache-control": "no-cache"})
     return Response(body, headers={"etag": etag, "cache-control": "no-cache"}, media_type=media_type)

@@ -66,9 +66,10 @@ class Encode:
     place = Place.ENCODE
     note = "JSON or MessagePack by Accept"
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, version: str | None = None) -> None:
         self._route = route
         self._returns = route.operation.returns
+        self._version = version
 
     @property
     def empty(self) -> bool:
@@ -86,7 +87,7 @@ class Encode:
             inner()
             writer.lines("response = result", f"status = {status}", "body = None")
             return
-        representations = Representations(self._returns)
+        representations = Representations(self._returns, self._version)
         chosen = writer.bind("representations", representations.chosen)
         choose = writer.bind("choose_representation", representations.choose)
         writer.line('accept = headers.get(b"accept")')
@@ -118,18 +119,25 @@ class Encode:
 
 
 class Representations:
-    """Which encoder and media type answer an ``Accept`` field."""
+    """Which encoder and media type answer an ``Accept`` field.
 
-    def __init__(self, returns: Any) -> None:
-        json = _json_encoder(returns)
-        msgpack = msgspec.msgpack.Encoder(enc_hook=enc_hook).encode
-        self._encoders = {JSON: (json, JSON.encode()), MSGPACK: (msgpack, MSGPACK.encode())}
-        self._negotiate = Negotiator(MEDIA_TYPES)
+    Args:
+        returns: What the operation returns.
+        version: The version that media types name, where that is how callers name versions.
+    """
+
+    def __init__(self, returns: Any, version: str | None = None) -> None:
+        json, msgpack = (kind if version is None else f"{kind}; version={version}" for kind in MEDIA_TYPES)
+        self._encoders = {
+            json: (_json_encoder(returns), json.encode()),
+            msgpack: (msgspec.msgpack.Encoder(enc_hook=enc_hook).encode, msgpack.encode()),
+        }
+        self._negotiate = Negotiator((json, msgpack))
         self.chosen: dict[bytes | None, tuple[Callable[[Any], bytes], bytes]] = {
-            None: self._encoders[JSON],
-            b"*/*": self._encoders[JSON],
-            JSON.encode(): self._encoders[JSON],
-            MSGPACK.encode(): self._encoders[MSGPACK],
+            None: self._encoders[json],
+            b"*/*": self._encoders[json],
+            JSON.encode(): self._encoders[json],
+            MSGPACK.encode(): self._encoders[msgpack],
         }
 
     def choose(self, accept: bytes | None) -> tuple[Callable[[Any], bytes], bytes]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 __all__ = ["Runs", "lifespan_target"]
-
-logger = logging.getLogger("seawall")
 
 
 class Runs(Protocol):
@@ -39,7 +36,6 @@ async def _lifespan(service: Runs, receive: Any, send: Any) -> None:
             await receive()
     except Exception as error:
         kind = "shutdown" if started else "startup"
-        logger.exception("%s failed", kind)
         await send({"type": f"lifespan.{kind}.failed", "message": str(error)})
-        return
+        raise  # the server tells it in its own way
     await send({"type": "lifespan.shutdown.complete"})

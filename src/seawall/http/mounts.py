@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from seawall.call import Call
@@ -34,12 +34,14 @@ class Mount:
         app: The application.
         policy: Its effective policy.
         name: For people and plans.
+        state: What the application's lifespan leaves for its requests.
     """
 
     prefix: str
     app: App
     policy: Policy
     name: str
+    state: dict[str, Any] = field(default_factory=dict)
 
     def covers(self, path: str) -> bool:
         """Return whether *path* belongs to the mount."""
@@ -47,7 +49,8 @@ class Mount:
 
     def scope(self, scope: MutableMapping[str, Any]) -> dict[str, Any]:
         """Return the scope the application sees: the same path, and its own place as the root (ASGI 2.5)."""
-        return {**scope, "root_path": scope.get("root_path", "") + self.prefix}
+        root = scope.get("root_path", "").rstrip("/") + self.prefix
+        return {**scope, "root_path": root, "state": {**scope.get("state", {}), **self.state}}
 
 
 class Mounted:
@@ -125,7 +128,7 @@ def _reason(problem: Problem) -> str:
 
 
 @asynccontextmanager
-async def lifespan_of(mount: Mount, state: dict[str, Any]) -> AsyncIterator[None]:
+async def lifespan_of(mount: Mount) -> AsyncIterator[None]:
     """Run the application's own lifespan around the block; one that has none is left alone.
 
     Raises:
@@ -133,7 +136,7 @@ async def lifespan_of(mount: Mount, state: dict[str, Any]) -> AsyncIterator[None
     """
     to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": mount.state}
 
     async def run() -> None:
         try:
@@ -143,18 +146,21 @@ async def lifespan_of(mount: Mount, state: dict[str, Any]) -> AsyncIterator[None
         else:
             await from_app.put({"type": "lifespan.none", "error": None})
 
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(run(), name=f"lifespan of mount {mount.name}")
+    # Not a task group: it would wrap whatever ends the block, here or in the service, in an exception group.
+    task = asyncio.get_running_loop().create_task(run(), name=f"lifespan of {mount.name}")
+    try:
         await to_app.put({"type": "lifespan.startup"})
         answer = await from_app.get()
         if answer["type"] == "lifespan.startup.failed":
-            task.cancel()
             raise ConfigurationError(
-                f"mount {mount.name} did not start: {answer.get('message') or 'it did not say why'}"
-            )
+                f"{mount.name} did not start: {answer.get('message') or 'it did not say why'}"
+            ) from answer.get("error")
         try:
             yield
         finally:
-            if answer["type"] == "lifespan.startup.complete":
+            if answer["type"] == "lifespan.startup.complete" and not task.done():
                 await to_app.put({"type": "lifespan.shutdown"})
                 await from_app.get()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

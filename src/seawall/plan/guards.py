@@ -74,9 +74,9 @@ class Guard:
         super().__init_subclass__()
         if not cls.name:
             raise DeclarationError(f"guard {cls.__qualname__}: give it a name, as in name = 'business-hours'.")
-        if cls.place >= Place.RESOURCES or cls.place is Place.BIND:
+        if not Place.ARRIVE <= cls.place <= Place.BULKHEAD or cls.place is Place.BIND:
             raise DeclarationError(
-                f"guard {cls.__qualname__}: place {cls.place.name} is not for guards; the last one for them is BULKHEAD."
+                f"guard {cls.__qualname__}: place {cls.place.name} is not for guards; use one from ARRIVE to BULKHEAD."
             )
 
     async def check(self, call: Call) -> None:

@@ -72,6 +72,9 @@ class HttpSettings(Table, table="http", env_prefix="SEAWALL_HTTP_"):
     body_timeout: Reloadable[Seconds] = Field(
         default=30.0, gt=0, le=_DAY, description="How long a request's body may take to arrive; then 408."
     )
+    head_timeout: Seconds = Field(
+        default=10.0, gt=0, le=_DAY, description="How long a request may take to arrive up to its body; then 408."
+    )
     max_body: Reloadable[Size] = Field(
         default=1024**2,
         ge=0,

@@ -78,8 +78,6 @@ async def test_several_accept_encoding_lines_are_one_list():
     [
         ([JSON, (b"content-encoding", b"br")], 200, BODY),
         ([JSON, (b"cache-control", b"public, No-Transform")], 200, BODY),
-        ([JSON, (b"content-range", b"bytes 0-9/100")], 206, BODY),
-        ([JSON], 206, BODY),
         ([JSON], 204, b""),
         ([JSON], 205, b""),
         ([JSON, (b"content-digest", b"sha-256=:x:")], 200, BODY),
@@ -136,7 +134,17 @@ async def test_not_modified_carries_the_tag_the_client_was_given():
     start, _ = await run(messages, request=[(b"if-none-match", b'W/"v1"')])
     assert start["headers"] == [(b"etag", b'W/"v1"'), (b"vary", b"Accept-Encoding")]
     start, _ = await run(messages, request=[(b"if-none-match", b'"v1"')])
-    assert start["headers"] == [(b"etag", b'"v1"')]
+    assert start["headers"] == [(b"etag", b'"v1"'), (b"vary", b"Accept-Encoding")]
+
+
+async def test_a_part_varies_as_the_whole_does():
+    part = (b"content-range", b"bytes 0-9/100")
+    start, body = await run(answer(JSON, part, body=BODY, status=206))
+    assert start["headers"] == [JSON, part, (b"vary", b"Accept-Encoding")]
+    assert body["body"] == BODY
+    image = (b"content-type", b"image/png")
+    start, _ = await run(answer(image, part, body=BODY, status=206))
+    assert start["headers"] == [image, part]
 
 
 async def test_a_body_that_does_not_shrink_is_sent_as_it_is():
