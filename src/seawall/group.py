@@ -230,7 +230,7 @@ def _refuse_unknown(options: Mapping[str, Any], operation: Operation) -> None:
         raise DeclarationError(f"{operation.where}: unknown option {name!r}; {hint}")
 
 
-def _status(status: int, operation: Operation, *, nothing: bool) -> int:
+def _status(status: Any, operation: Operation, *, nothing: bool) -> int:
     if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 399:
         raise DeclarationError(
             f"{operation.where}: status={status!r} is no success; use 200 to 399 (others are problems to raise)."

@@ -48,11 +48,11 @@ class Deliver:
         except Exception as error:
             if started:
                 raise
-            call.fields = None
+            call.fields = []
             status, content_type, body = self.failures(error, call, scope["path"])
             length = (b"content-length", b"%d" % len(body))
             fields = [(b"content-type", content_type), length, (b"x-request-id", call.id), *base]
-            await send({"type": "http.response.start", "status": status, "headers": fields + (call.fields or [])})
+            await send({"type": "http.response.start", "status": status, "headers": [*fields, *call.fields]})
             await send({"type": "http.response.body", "body": body})
         finally:
             leave(token)
