@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, in no package
 """Runs what a reader would type: ``curl`` against an example's service, in memory, and ``seawall`` commands."""
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ class Built:
         self.deadlines, self.composer, self.routed = other.deadlines, other.composer, other.routed
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
-        surface.cors, surface.max_path = fresh.cors, fresh.max_path
+        surface.cors, surface.max_path, surface.doors = fresh.cors, fresh.max_path, fresh.doors
         if surface.wires:
             other.use_wire()
             surface.wire_matchers, surface.wires = fresh.wire_matchers, fresh.wires
@@ -177,7 +177,11 @@ def _mounts(service: Service, base: Policy) -> list[Mount]:
     longest_first = sorted(service.mounts, key=lambda item: len(item.prefix), reverse=True)
     return [
         Mount(
-            item.prefix, item.app, _merge(base, (service.policy_options, item.options), item.name), item.name, item.state
+            item.prefix,
+            item.app,
+            _merge(base, (service.policy_options, item.options), item.name),
+            item.name,
+            item.state,
         )
         for item in longest_first
     ]
@@ -200,6 +204,7 @@ def _surface(
         max_path=settings.http.max_path_bytes,
         request_ids=composer.exchange.request_ids,
         lifespan=lifespan_target(service),
+        doors=tuple(fragment.admit for fragment in composer.edge if isinstance(fragment, Hosts | Proxies)),
     )
 
 

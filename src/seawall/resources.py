@@ -74,7 +74,7 @@ class Resources:
     def __init__(self) -> None:
         self._declared: dict[Any, Resource] = {}
         self._overrides: dict[Any, Resource] = {}
-        self._stack: contextlib.AsyncExitStack | None = None
+        self._open: list[contextlib.AbstractAsyncContextManager[Any]] = []
         self.values: dict[Any, Any] = {}
 
     def add(self, factory: Callable[..., Any], scope: Scope = "app", provides: Any = None) -> Resource:
@@ -162,25 +162,43 @@ class Resources:
             ConfigurationError: One could not be made; those made before it are closed again.
         """
         order = [resource for resource in self.order() if resource.scope == "app"]
-        async with contextlib.AsyncExitStack() as stack:
+        try:
             for resource in order:
-                arguments = {name: self.values[kind] for name, kind in resource.needs}
-                try:
-                    self.values[resource.type] = await stack.enter_async_context(resource.open(arguments))
-                except ConfigurationError:
-                    raise
-                except Exception as error:
-                    raise ConfigurationError(
-                        f"{resource.where} did not start: {type(error).__name__}: {error}"
-                    ) from error
-            self._stack = stack.pop_all()
+                await self._start(resource)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self, resource: Resource) -> None:
+        manager = resource.open({name: self.values[kind] for name, kind in resource.needs})
+        try:
+            self.values[resource.type] = await manager.__aenter__()
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(f"{resource.where} did not start: {type(error).__name__}: {error}") from error
+        self._open.append(manager)
 
     async def stop(self) -> None:
-        """Close every app-scoped resource, in reverse order; each is tried even when another fails."""
-        stack, self._stack = self._stack, None
+        """Close every app-scoped resource, in reverse order.
+
+        Each is closed as if all were well: that another could not be closed is not its error.
+
+        Raises:
+            Exception: What the first one that could not be closed raised, once all have been tried.
+        """
         self.values.clear()
-        if stack is not None:
-            await stack.aclose()
+        failure: BaseException | None = None
+        while self._open:
+            try:
+                await self._open.pop().__aexit__(None, None, None)
+            except BaseException as error:  # noqa: BLE001 - cancellation too must not leave the others open
+                if failure is None:
+                    failure = error
+                else:
+                    failure.add_note(f"and then: {type(error).__name__}: {error}")
+        if failure is not None:
+            raise failure
 
 
 class CallResources:

@@ -54,6 +54,7 @@ class AsgiCarrier:
             f"call.deadline = {writer.bind('monotonic', self._exchange.monotonic)}() + {seconds}",
             f"task = {arriving}[call] = {writer.bind('current_task', asyncio.current_task)}()",
         )
+        writer.task = "task"
         with writer.block(f"if {table}.idle:"):
             writer.line(f"{table}.arm()")
         with writer.block("try:"):

@@ -73,6 +73,15 @@ class Hosts:
             writer.line(f"raise {misdirected}()")
         inner()
 
+    def admit(self, _: Any, call: Call) -> None:
+        """Refuse a WebSocket for another host.
+
+        Raises:
+            Misdirected: The service does not answer for it.
+        """
+        if not self._hosts.allows(call.metadata.get(b"host")):
+            raise misdirected_host()
+
 
 def misdirected_host() -> Misdirected:
     """Return the problem for a host the service does not answer for."""
@@ -94,8 +103,13 @@ class Proxies:
         writer.line(f"{believe}(scope, fields, call)")
         inner()
 
+    def admit(self, scope: dict[str, Any], call: Call) -> None:
+        """Put the client's own address in the place of the proxy's for a WebSocket."""
+        self.believe(None, scope["headers"], call)
+        scope["client"] = call.peer
+
     def believe(self, scope: dict[str, Any] | None, fields: list[tuple[bytes, bytes]], call: Call) -> None:
-        """Put the client's own address and scheme in the place of the proxy's; *scope* is ASGI's, where there is one."""
+        """Put the client's own address and scheme in the place of the proxy's; *scope* is ASGI's, if there is one."""
         peer = call.peer
         address, scheme, _ = self._proxies.client(
             peer[0] if peer else None, scope["scheme"] if scope else "http", fields

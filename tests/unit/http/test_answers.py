@@ -529,3 +529,19 @@ async def test_invalid_input_lists_what_it_is_given():
         raise InvalidInput(errors=[FieldError("Wrong.", parameter="a", location="query")])
 
     assert (await exchange(app, "GET", "/x")).errors == {"query:a": "Wrong."}
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, "not-found"), (409, "conflict"), (418, None)])
+async def test_starlettes_http_exception_is_the_problem_of_its_status(status, kind):
+    from starlette.exceptions import HTTPException
+
+    app = service()
+
+    @app.get("/x")
+    async def act() -> None:
+        raise HTTPException(status, "told", headers={"x-a": "1", "content-type": "text/plain"})
+
+    answer = await exchange(app, "GET", "/x")
+    assert (answer.status, answer.json()["status"], answer.headers["x-a"]) == (status, status, "1")
+    assert answer.json()["type"] == (f"urn:problem-type:seawall:{kind}" if kind else "about:blank")
+    assert answer.all("content-type") == ["application/problem+json"]
