@@ -163,7 +163,7 @@ class Service(Group):
     @overload
     def resource(self, /, *, scope: Scope = ..., provides: Any = ...) -> Callable[[R], R]: ...
 
-    def resource(self, factory: R | None = None, /, *, scope: Scope = "app", provides: Any = None) -> Any:
+    def resource(self, factory: Any = None, /, *, scope: Scope = "app", provides: Any = None) -> Any:
         """Provide a resource: operations and other resources take it by the type it makes.
 
         A class, a function, an async function, or an async generator whose part after ``yield`` gives it back.

@@ -69,7 +69,7 @@ def test_options_of_policy_route_and_resolvers_agree():
     fields = {field.name for field in dataclasses.fields(Policy)}
     assert set(PolicyOptions.__annotations__) == fields == set(_RESOLVERS)
     assert set(RouteOptions.__annotations__) == fields | {"name", "status", "tags", "version", "documented", "problems"}
-    assert get_type_hints(PolicyOptions, {"Guard": Guard})
+    assert get_type_hints(PolicyOptions, localns={"Guard": Guard})
 
 
 @pytest.mark.parametrize(
@@ -322,8 +322,8 @@ IMPOSSIBLE = [
     ("POST", "/x", {"a": Annotated[Engine, Body()]}, "Engine"),
     ("POST", "/x", {"a": Annotated[Order | list[Engine], Body()]}, "Engine"),
     ("GET", "/x", {"a": Annotated[Engine, Query()]}, "Engine"),
-    ("GET", "/x/{a}", {"a": Annotated[list[int], Path()]}, "one segment"),
-    ("GET", "/x", {"a": Annotated[set[int], Cookie()]}, "one value"),
+    ("GET", "/x/{a}", {"a": Annotated[list[int], Path()]}, "that has one value"),
+    ("GET", "/x", {"a": Annotated[set[int], Cookie()]}, "that has one value"),
 ]
 
 
