@@ -425,6 +425,17 @@ async def test_guards(example: Example) -> None:
     assert order == ["api-key", "role", "bind", "deadline", "at-once"]
 
 
+async def test_the_order_is_the_same_for_every_carrier(example: Example) -> None:
+    built = example("own_guards.py").service.build()
+    built.use_wire()
+    plans = [plan for plan in (*built.plans, *built.wires(), built.direct["list_drafts"]) if plan.name == "list_drafts"]
+    assert sorted(plan.carrier for plan in plans) == ["asgi", "direct", "wire"]
+    for plan in plans:
+        names = [step.name for step in plan.steps]
+        assert [name for name in names if name in {"api-key", "role", "at-once"}] == ["api-key", "role", "at-once"]
+        assert [step.place for step in plan.steps] == sorted(step.place for step in plan.steps)
+
+
 async def test_a_guard_gives_back_what_it_took(example: Example) -> None:
     guard = example("own_guards.py").AtOnce(1)
     service = Service("release", settings=Settings(), guards=[guard])
@@ -696,6 +707,34 @@ async def test_a_websocket_passes_the_guards_of_its_mount(example: Example, key:
     async with service.running():
         await service(scope, receive, send)
     assert [message["type"] for message in sent] == [*kinds, "websocket.close"]
+
+
+async def test_a_websocket_for_another_host_is_refused() -> None:
+    service = Service("hosts", settings=Settings(http=HttpSettings(trusted_hosts=("example.com",))))
+    reached: list[str] = []
+    sent: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope["type"])
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    service.mount("/ws", app)
+    scope = {
+        "type": "websocket",
+        "path": "/ws",
+        "raw_path": b"/ws",
+        "query_string": b"",
+        "headers": [(b"host", b"elsewhere.example")],
+        "client": None,
+        "scheme": "ws",
+    }
+    await service(scope, receive, send)
+    assert (reached, sent) == ([], ["websocket.close"])
 
 
 async def test_moving_from_fastapi(example: Example) -> None:
