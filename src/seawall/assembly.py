@@ -25,7 +25,7 @@ from seawall.http.lifespan import lifespan_target
 from seawall.http.mounts import Mount, lifespan_of
 from seawall.http.proxies import TrustedProxies
 from seawall.http.route import Route, Template, parse_template
-from seawall.http.security_headers import security_headers
+from seawall.http.security_headers import hsts, security_headers
 from seawall.http.surface import Surface, head_target
 from seawall.http.versions import version_switch
 from seawall.http.wire import WirePlan
@@ -319,8 +319,7 @@ def _refuse_unknown(service: Service, overrides: Mapping[str, Any]) -> None:
 
 def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Composer:
     http = settings.http
-    secure = security_headers(hsts_seconds=http.hsts_seconds or None)
-    base = secure.api_https if http.hsts_seconds else secure.api
+    base = security_headers().api
     traceback, page = None, None
     if settings.service.environment == "development":
         from seawall.devpages import traceback_lines, traceback_page  # noqa: PLC0415 - never in production
@@ -341,6 +340,7 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Com
             service.clock.monotonic,
             Compressor(http.compress_min_bytes) if http.compress else None,
             base if http.security_headers else (),
+            hsts(int(http.hsts_seconds)) if http.hsts_seconds else None,
         ),
         edge=edge,
         failures=Failures(service.translations, traceback, page),

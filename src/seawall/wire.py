@@ -104,6 +104,11 @@ class WireRequest:
         return self._protocol.client
 
     @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return self._protocol.scheme or "http"
+
+    @property
     def paused(self) -> bool:
         """Whether the client has yet to read earlier answers."""
         return self._protocol.flow.write_paused

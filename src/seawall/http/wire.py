@@ -49,6 +49,7 @@ class PlainRequest(Protocol):
     path: str
     parts: list[str]
     raw_query: bytes
+    scheme: str
     body: bytes
     peer: tuple[str, int] | None
     paused: bool
@@ -108,6 +109,7 @@ class _Receive:
             "path = request.path",
             "parts = request.parts",
             "raw_query = request.raw_query",
+            "scheme = request.scheme",
         )
         if not EAGER:
             writer.task = "request.task"

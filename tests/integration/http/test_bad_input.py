@@ -35,7 +35,7 @@ def test_good_requests_are_answered(server: Server) -> None:
     reply = server.request("GET", "/orders/7?limit=5&ratio=0.5", headers=[("x-n", "3")])
     assert reply.json() == {"id": 7, "limit": 5, "n": 3}
     reply = server.request("HEAD", "/orders/7")
-    assert (reply.status, reply.headers["content-length"], reply.body) == (200, "26", b"") or reply.status == 200
+    assert (reply.status, reply.headers["content-length"], reply.body) == (200, "25", b"")
     assert server.request("OPTIONS", "/orders/7").headers["allow"] == "GET, HEAD, OPTIONS"
     assert server.request("OPTIONS", "*").status == 204
     assert server.request("GET", "/mounted/x").body == b"mounted"
@@ -159,7 +159,6 @@ def test_a_form_of_another_media_type_is_a_415(server: Server) -> None:
         ({**ORDER, "coupon": 1, "~/x": 1}, {"/coupon", "/~0~1x"}),
         ({**ORDER, "lines": [{"sku": "a", "quantity": 0}, {}, 5]}, {"/lines/0/quantity", "/lines/1/sku", "/lines/1/quantity", "/lines/2"}),
         ({**ORDER, "customer_id": 1.5}, {"/customer_id"}),
-        ({**ORDER, "customer_id": 10**30}, {"/customer_id"}),
         ({**ORDER, "lines": "x" * 100_000}, {"/lines"}),
         ([], {""}),
         (None, {""}),
@@ -173,6 +172,18 @@ def test_a_body_that_is_wrong_is_a_422_with_its_places(server: Server, body: obj
         reply = server.request("POST", path, body=json.dumps(body).encode())
         check(reply, 422, "invalid-input")
         assert reply.places == places
+
+
+def test_numbers_of_any_length_never_break_the_server(server: Server) -> None:
+    for digits in (30, 900):
+        reply = server.request("POST", "/orders", body=b'{"customer_id":' + b"9" * digits + b',"lines":[]}')
+        assert reply.json()["customer_id"] == int("9" * digits)
+    for number in (b"9" * 5000, b"9" * 900_000, b"1e400000", b"-" + b"9" * 5000, b"0." + b"1" * 900_000):
+        for path in ("/orders", "/strict", "/any"):
+            reply = server.request("POST", path, body=b'{"customer_id":' + number + b',"lines":[]}')
+            assert reply.status in (200, 400, 422), reply.body[:300]
+            if reply.status != 200:
+                check(reply, reply.status)
 
 
 def test_many_wrong_items_are_not_all_listed(server: Server) -> None:
@@ -190,7 +201,6 @@ def test_many_wrong_items_are_not_all_listed(server: Server) -> None:
         ("/orders/7?limit=1&limit=2", [], {"query:limit"}),
         ("/orders/7?ratio=nan", [], {"query:ratio"}),
         ("/orders/7?ratio=1e999", [], {"query:ratio"}),
-        ("/orders/" + "9" * 900, [], {"path:order_id"}),
         ("/orders/x?limit=x&ratio=x", [("x-n", "x")], {"path:order_id", "query:limit", "query:ratio", "header:x-n"}),
         ("/orders/7", [("x-n", b"\xff\xfe")], {"header:x-n"}),
         ("/orders/%00", [], {"path:order_id"}),

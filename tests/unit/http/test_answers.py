@@ -518,7 +518,7 @@ async def test_security_fields_are_on_every_answer():
     assert "x-content-type-options" not in (await exchange(app, "GET", "/x")).headers
     app = service(http={"hsts_seconds": 600})
     app.get("/x")(read)
-    assert "max-age=600" in (await exchange(app, "GET", "/x")).headers["strict-transport-security"]
+    assert "max-age=600" in (await exchange(app, "GET", "/x", scheme="https")).headers["strict-transport-security"]
 
 
 async def test_invalid_input_lists_what_it_is_given():
