@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
-from support.exchange import MSGPACK, exchange
-from support.settings import service as make
 
 from seawall import Query
+from support.exchange import MSGPACK, exchange
+from support.settings import service as make
 
 pytestmark = pytest.mark.anyio
 
