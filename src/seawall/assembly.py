@@ -284,9 +284,9 @@ def _document_routes(
 ) -> Iterator[Route]:
     """Return the routes of the document and its page; a route of the user's own in their place stays."""
     by_path = service.versions is None or service.versions.by == "path"
-    versions = () if by_path else tuple(dict.fromkeys(route.version for route in routes if route.version))
-    by_media = versions and service.versions is not None and service.versions.by == "media"
-    accept = f"application/json; version={versions[0]}" if by_media else "application/json"
+    versions: tuple[str, ...] = () if by_path else tuple(dict.fromkeys(route.version for route in routes if route.version))
+    by_media = service.versions is not None and service.versions.by == "media"
+    accept = f"application/json; version={versions[0]}" if by_media and versions else "application/json"
     taken = {route.template.segments for route in routes if route.method == "GET"}
     policy = _merge(base, (service.policy_options,), f"service {service.name!r}")
     for path, handler in document_handlers(source, service.title, versions, accept):

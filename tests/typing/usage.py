@@ -2,8 +2,6 @@
 
 Neither checker lets a comment stand that ignores an error which is not there, so every mark proves one.
 """
-# pyright: strict, enableTypeIgnoreComments=false, reportUnnecessaryTypeIgnoreComment=true
-# pyright: reportUnusedFunction=false, reportUnusedCoroutine=false
 
 from __future__ import annotations
 

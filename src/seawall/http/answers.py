@@ -101,14 +101,17 @@ _BY_STATUS = MappingProxyType(
 def _of_starlette(error: Exception) -> Problem | None:
     """Return the problem that Starlette's (and FastAPI's) HTTPException stands for; static files raise it."""
     module = sys.modules.get("starlette.exceptions")
-    if module is None or not isinstance(error, module.HTTPException) or error.status_code < 400:
+    if module is None or not isinstance(error, module.HTTPException):
         return None
-    headers = {name: value for name, value in (error.headers or {}).items() if name.lower() not in _FRAMING}
-    detail = error.detail if isinstance(error.detail, str) else None
-    problem = _BY_STATUS.get(error.status_code, Problem)(detail, headers=headers)
-    if problem.status != error.status_code:
+    raised: Any = error
+    if raised.status_code < 400:
+        return None
+    headers = {name: value for name, value in (raised.headers or {}).items() if name.lower() not in _FRAMING}
+    detail = raised.detail if isinstance(raised.detail, str) else None
+    problem = _BY_STATUS.get(raised.status_code, Problem)(detail, headers=headers)
+    if problem.status != raised.status_code:
         # No kind of its own: about:blank means no more than its status does (RFC 9457 §4.2.1).
-        problem.status, problem.title = error.status_code, detail or "Error"  # type: ignore[misc]
+        problem.status, problem.title = raised.status_code, detail or "Error"  # type: ignore[misc]
     return problem
 
 

@@ -131,8 +131,8 @@ def _bind(
     many = source in (Source.QUERY, Source.HEADER) and _is_many(parameter.type)
     if source in (Source.PATH, Source.COOKIE) and _is_many(parameter.type):
         raise DeclarationError(
-            f"{operation.where}: {parameter.name!r} of type {_show(parameter.type)} cannot come from the {source}: that "
-            "has one value; take a str, or several values from Query() or Header()."
+            f"{operation.where}: {parameter.name!r} of type {_show(parameter.type)} cannot come from the {source}: "
+            "that has one value; take a str, or several values from Query() or Header()."
         )
     fields: tuple[Bound, ...] = ()
     model = _without_none(bare(parameter.type))
