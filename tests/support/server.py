@@ -120,7 +120,10 @@ def read_reply(connection: socket.socket, *, head: bool = False) -> Reply:
         data += _receive(connection, data)
     top, _, rest = data.partition(b"\r\n\r\n")
     status, *fields = top.split(b"\r\n")
-    headers = {name.decode().lower(): value.strip().decode("latin-1") for name, _, value in (line.partition(b":") for line in fields)}
+    headers = {
+        name.decode().lower(): value.strip().decode("latin-1")
+        for name, _, value in (line.partition(b":") for line in fields)
+    }
     code = int(status.split()[1])
     if head or code in (204, 304):
         body = b""

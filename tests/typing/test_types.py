@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,8 +32,12 @@ def mypy(*files: Path) -> tuple[int, str]:
 
 def pyright(folder: Path, *files: Path) -> list[str]:
     """Return what pyright reports, reading no ignoring comments but its own, and refusing those that ignore nothing."""
+    folder /= "project"  # paths in the configuration are relative to it, so the files come along
+    folder.mkdir()
+    for file in files:
+        shutil.copy(file, folder / file.name)
     config = {
-        "include": [str(file) for file in files],
+        "include": [file.name for file in files],
         "typeCheckingMode": "strict",
         "enableTypeIgnoreComments": False,
         "reportUnnecessaryTypeIgnoreComment": "error",

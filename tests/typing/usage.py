@@ -132,7 +132,7 @@ async def fan_out_makes_what_it_is_given() -> None:
     assert_type(dashboard, Dashboard)
     assert_type(await fan_out(dict[str, int], a=count()), dict[str, int])
     await fan_out(Dashboard, users=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    dashboard.user  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnusedExpression]
+    _ = dashboard.user  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 
 
 def a_reply_is_generic() -> None:
@@ -161,7 +161,7 @@ def a_wrong_option_is_an_error() -> None:
     Service("i", timeuot=2)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     service.mount("/j", GZipMiddleware(service), status=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Versions(by="query")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    service.resource(scope="request")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    service.resource(scope="request")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
 
 
 def an_operation_is_asynchronous() -> None:

@@ -8,8 +8,6 @@ from typing import Annotated, Any, get_type_hints
 
 import msgspec
 import pytest
-from support.exchange import exchange
-from support.settings import service, settings
 
 from seawall import (
     BadRequest,
@@ -32,6 +30,8 @@ from seawall import (
     RouteOptions,
 )
 from seawall.operation import describe
+from support.exchange import exchange
+from support.settings import service, settings
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +88,7 @@ def test_options_of_policy_route_and_resolvers_agree():
         ({"deprecated": True}, "deprecated", True),
         ({"deprecated": "2026-01-01"}, "deprecated", datetime(2026, 1, 1, tzinfo=UTC)),
         ({"deprecated": date(2026, 1, 1)}, "deprecated", datetime(2026, 1, 1, tzinfo=UTC)),
-        ({"sunset": datetime(2026, 1, 1, 2)}, "sunset", datetime(2026, 1, 1, 2, tzinfo=UTC)),
+        ({"sunset": datetime(2026, 1, 1, 2)}, "sunset", datetime(2026, 1, 1, 2, tzinfo=UTC)),  # noqa: DTZ001 - the point of it
         ({"sunset": None}, "sunset", None),
         ({"successor": "/v2/orders?x=1#y"}, "successor", "/v2/orders?x=1#y"),
     ],
@@ -132,7 +132,7 @@ def test_every_option_is_resolved(options, name, value):
 )
 def test_an_impossible_value_is_refused_with_the_option_and_the_value(options):
     ((name, value),) = options.items()
-    with pytest.raises(DeclarationError, match="(?s)operation 'nothing'.* is not possible: ") as caught:
+    with pytest.raises(DeclarationError, match=r"(?s)operation 'nothing'.* is not possible: ") as caught:
         service().get("/x", **options)(nothing)
     assert f"{name}={value!r}" in str(caught.value)
 
@@ -156,7 +156,7 @@ def test_an_unknown_option_is_refused_with_the_one_that_was_meant(declare, where
 def test_options_of_routes_are_suggested_too():
     with pytest.raises(DeclarationError, match="did you mean 'status'"):
         service().get("/x", statsu=201)(nothing)
-    with pytest.raises(DeclarationError, match="known are: compress.*version"):
+    with pytest.raises(DeclarationError, match=r"known are: compress.*version"):
         service().get("/x", qqqqq=201)(nothing)
 
 

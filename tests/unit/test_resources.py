@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Annotated
 
 import pytest
-from support.exchange import exchange, running
-from support.settings import service
 
 from seawall import Call, ConfigurationError, Conflict, DeclarationError, Principal
+from support.exchange import exchange, running
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 
@@ -265,7 +265,9 @@ async def test_one_that_cannot_start_closes_those_before_it_and_says_which():
     async def session(engine: Engine) -> Session:
         raise ConnectionError("refused")
 
-    with pytest.raises(ConfigurationError, match=r"resource Session from .*session.* did not start: ConnectionError: refused"):
+    with pytest.raises(
+        ConfigurationError, match=r"resource Session from .*session.* did not start: ConnectionError: refused"
+    ):
         async with running(app):
             raise AssertionError("it runs")
     assert log == ["up", "down"]

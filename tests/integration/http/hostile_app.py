@@ -61,7 +61,9 @@ def create() -> Service:
         return "yes"
 
     @service.get("/orders/{order_id}")
-    async def read_order(order_id: int, page: Annotated[Page, Query()], x_n: Annotated[int, Header()] = 0) -> dict[str, Any]:
+    async def read_order(
+        order_id: int, page: Annotated[Page, Query()], x_n: Annotated[int, Header()] = 0
+    ) -> dict[str, Any]:
         """Return what was asked for."""
         return {"id": order_id, "limit": page.limit, "n": x_n}
 

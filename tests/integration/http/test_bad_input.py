@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+
 from support.server import Reply, Server, read_reply, request
 
 ORDER = {"customer_id": 1, "lines": [{"sku": "a", "quantity": 2}], "note": None}
@@ -157,7 +158,10 @@ def test_a_form_of_another_media_type_is_a_415(server: Server) -> None:
         ({"customer_id": 1}, {"/lines"}),
         ({}, {"/customer_id", "/lines"}),
         ({**ORDER, "coupon": 1, "~/x": 1}, {"/coupon", "/~0~1x"}),
-        ({**ORDER, "lines": [{"sku": "a", "quantity": 0}, {}, 5]}, {"/lines/0/quantity", "/lines/1/sku", "/lines/1/quantity", "/lines/2"}),
+        (
+            {**ORDER, "lines": [{"sku": "a", "quantity": 0}, {}, 5]},
+            {"/lines/0/quantity", "/lines/1/sku", "/lines/1/quantity", "/lines/2"},
+        ),
         ({**ORDER, "customer_id": 1.5}, {"/customer_id"}),
         ({**ORDER, "lines": "x" * 100_000}, {"/lines"}),
         ([], {""}),
@@ -248,7 +252,14 @@ def test_a_malformed_body_is_a_400(server: Server, path: str, body: bytes) -> No
 
 @pytest.mark.parametrize("path", ["/orders", "/any"])
 def test_malformed_messagepack_is_a_400(server: Server, path: str) -> None:
-    for body in (b"\xc1", b"\x91" * 100_000, b"\xa1\xff", b"\x81\xa1", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff"):
+    for body in (
+        b"\xc1",
+        b"\x91" * 100_000,
+        b"\xa1\xff",
+        b"\x81\xa1",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+    ):
         check(server.request("POST", path, body=body, media="application/msgpack"), 400, "malformed-body")
 
 
@@ -290,11 +301,7 @@ def test_header_fields_that_are_too_large_are_a_431(server: Server) -> None:
     ids=lambda data: repr(data[:40]),
 )
 def test_what_is_not_http_is_refused_without_harm(server: Server, data: bytes) -> None:
-    try:
-        reply = server.send(data)
-    except ConnectionError as error:
-        assert "closed after b''" in str(error)  # nothing rather than half an answer
-        return
+    reply = server.send(data)
     assert 400 <= reply.status < 500, (reply.status, reply.body)
     assert reply.headers["content-type"] == "application/problem+json"
 
@@ -312,7 +319,13 @@ def test_a_connection_that_breaks_off_harms_nobody(server: Server) -> None:
 
 def test_a_connection_is_kept_after_a_problem(server: Server) -> None:
     with server.connected() as connection:
-        for target, status in (("/orders/x", 422), ("/nothing", 404), ("/orders/7", 200), ("/boom", 500), ("/alive", 200)):
+        for target, status in (
+            ("/orders/x", 422),
+            ("/nothing", 404),
+            ("/orders/7", 200),
+            ("/boom", 500),
+            ("/alive", 200),
+        ):
             connection.sendall(request("GET", target))
             assert read_reply(connection).status == status
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from support.server import Server
 
 DOCUMENTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "json-parsing"

@@ -18,8 +18,6 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
-from support.exchange import exchange
-from support.settings import service, settings
 
 from seawall import (
     Conflict,
@@ -34,6 +32,8 @@ from seawall import (
     fan_out,
     set_cookie,
 )
+from support.exchange import exchange
+from support.settings import service, settings
 
 pytestmark = pytest.mark.anyio
 

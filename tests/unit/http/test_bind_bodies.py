@@ -10,10 +10,10 @@ import msgspec
 import pydantic
 import pytest
 from msgspec import Meta
-from support.exchange import JSON, MSGPACK, exchange
-from support.settings import service
 
 from seawall import Body, FieldError, InvalidInput
+from support.exchange import JSON, MSGPACK, exchange
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 
@@ -108,9 +108,7 @@ def taking(hint: Any, **options: Any) -> tuple[Any, list[Any]]:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_kind_of_type_is_read(kind, media):
     app, seen = taking(kind)
-    body, headers = (
-        (msgspec.json.encode(GOOD), JSON) if media == "json" else (msgspec.msgpack.encode(GOOD), MSGPACK)
-    )
+    body, headers = (msgspec.json.encode(GOOD), JSON) if media == "json" else (msgspec.msgpack.encode(GOOD), MSGPACK)
     assert (await exchange(app, "POST", "/orders", body=body, headers=headers)).status == 204
     origin = dict if kind is TOrder else kind
     assert type(seen[0]) is origin
@@ -127,9 +125,7 @@ async def test_everything_wrong_is_said_at_once_each_with_its_pointer(kind, medi
         "lines": [{"sku": "a", "quantity": 0}, {"quantity": 1}, {"sku": "c", "quantity": 1, "price": 1}],
         "coupon": "x",
     }
-    body, headers = (
-        (msgspec.json.encode(wrong), JSON) if media == "json" else (msgspec.msgpack.encode(wrong), MSGPACK)
-    )
+    body, headers = (msgspec.json.encode(wrong), JSON) if media == "json" else (msgspec.msgpack.encode(wrong), MSGPACK)
     answer = await exchange(app, "POST", "/orders", body=body, headers=headers)
     assert answer.status == 422
     assert seen == []

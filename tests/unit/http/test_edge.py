@@ -5,10 +5,10 @@ import zlib
 
 import pytest
 from starlette.middleware.gzip import GZipMiddleware
-from support.exchange import JSON, exchange
-from support.settings import service
 
 from seawall import Call, DeclarationError, Reply
+from support.exchange import JSON, exchange
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 

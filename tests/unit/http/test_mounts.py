@@ -10,8 +10,6 @@ from fastapi import Request as FastAPIRequest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
-from support.exchange import exchange, running, scope_of
-from support.settings import service
 
 from seawall import (
     Call,
@@ -24,6 +22,8 @@ from seawall import (
     TooManyRequests,
     current_call,
 )
+from support.exchange import exchange, running, scope_of
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,9 @@ def legacy() -> FastAPI:
 async def test_a_mounted_application_answers_below_its_path_with_the_services_fields():
     app = service(http={"cors_origins": ("https://a.example",)})
     app.mount("/legacy", legacy(), sunset="2030-01-01")
-    answer = await exchange(app, "GET", "/legacy/items/a%20b", headers={"origin": "https://a.example", "x-request-id": "r"})
+    answer = await exchange(
+        app, "GET", "/legacy/items/a%20b", headers={"origin": "https://a.example", "x-request-id": "r"}
+    )
     assert (answer.status, answer.json()) == (200, {"item": "a b", "root": "/legacy", "call": "mount /legacy"})
     assert answer.headers["x-request-id"] == "r"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -167,7 +169,9 @@ async def test_an_error_after_the_answer_began_leaves_it_unfinished(caplog):
 async def test_large_answers_of_a_mount_are_compressed_once():
     app = service()
     app.mount("/m", Starlette(routes=[Route("/x", lambda request: PlainTextResponse("abc" * 1000))]))
-    app.mount("/plain", Starlette(routes=[Route("/x", lambda request: PlainTextResponse("abc" * 1000))]), compress=False)
+    app.mount(
+        "/plain", Starlette(routes=[Route("/x", lambda request: PlainTextResponse("abc" * 1000))]), compress=False
+    )
     fields = {"accept-encoding": "gzip"}
     assert (await exchange(app, "GET", "/m/x", headers=fields)).all("content-encoding") == ["gzip"]
     assert (await exchange(app, "GET", "/plain/x", headers=fields)).all("content-encoding") == []
@@ -234,7 +238,9 @@ async def test_an_application_without_a_lifespan_is_left_alone():
         assert (await exchange(app, "GET", "/m")).body == b"ok"
 
 
-async def connect(app: Any, path: str, headers: dict[str, str] | None = None, text: str = "hi", **scope: Any) -> list[Any]:
+async def connect(
+    app: Any, path: str, headers: dict[str, str] | None = None, text: str = "hi", **scope: Any
+) -> list[Any]:
     inbox: asyncio.Queue[Any] = asyncio.Queue()
     inbox.put_nowait({"type": "websocket.connect"})
     inbox.put_nowait({"type": "websocket.receive", "text": text})

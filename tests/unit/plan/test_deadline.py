@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from support.exchange import JSON, answer_of, exchange, scope_of
-from support.settings import service
 
 from seawall import Call, Conflict, DeadlineExceeded, current_call, fan_out
+from support.exchange import JSON, answer_of, exchange, scope_of
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 

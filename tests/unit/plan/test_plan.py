@@ -5,8 +5,6 @@ import traceback
 from typing import Annotated
 
 import pytest
-from support.exchange import exchange, running
-from support.settings import service
 
 from seawall import (
     Call,
@@ -22,8 +20,10 @@ from seawall import (
     Unauthorized,
     current_call,
 )
-from seawall.plan import CodeCache, Writer, code, compile_plan
 from seawall.operation import Policy, describe
+from seawall.plan import CodeCache, Writer, code, compile_plan
+from support.exchange import exchange, running
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +60,11 @@ async def test_fragments_stand_in_the_documented_order():
 
     def fine(value: int) -> None: ...
 
-    guards = [Recording([], f"at {place.name}", place) for place in Place if Place.ARRIVE <= place <= Place.BULKHEAD and place is not Place.BIND]
+    guards = [
+        Recording([], f"at {place.name}", place)
+        for place in Place
+        if Place.ARRIVE <= place <= Place.BULKHEAD and place is not Place.BIND
+    ]
 
     @app.get("/x", guards=guards[::-1])
     async def read(session: Session, n: Annotated[int, Check(fine)]) -> int:
@@ -126,7 +130,12 @@ async def describe_me() -> None: ...
 
 @pytest.mark.parametrize(
     ("raised", "end"),
-    [(None, "well"), (Conflict("x"), "Conflict"), (ValueError("x"), "ValueError"), (asyncio.CancelledError(), "CancelledError")],
+    [
+        (None, "well"),
+        (Conflict("x"), "Conflict"),
+        (ValueError("x"), "ValueError"),
+        (asyncio.CancelledError(), "CancelledError"),
+    ],
 )
 async def test_a_guard_is_released_however_the_call_ended(raised, end, caplog):
     log: list[str] = []
@@ -248,11 +257,24 @@ async def test_tracebacks_survive_the_line_cache_being_checked(caplog):
 
 
 async def test_parameters_with_the_names_of_the_plans_own_do_not_meet_them():
-    names = ["call", "headers", "scope", "send", "receive", "body", "status", "token", "parts", "result", "task", "error"]
+    names = [
+        "call",
+        "headers",
+        "scope",
+        "send",
+        "receive",
+        "body",
+        "status",
+        "token",
+        "parts",
+        "result",
+        "task",
+        "error",
+    ]
     app = service()
-    source = f"async def operation({', '.join(f'{name}: str = ``{name}``' for name in names)}) -> list[str]: return [{', '.join(names)}]"
+    parameters = ", ".join(f"{name}: str = {name!r}" for name in names)
     namespace = {}
-    exec(source.replace("``", "'"), namespace)
+    exec(f"async def operation({parameters}) -> list[str]: return [{', '.join(names)}]", namespace)
     app.get("/x")(namespace["operation"])
     answer = await exchange(app, "GET", "/x", "&".join(f"{name}=q-{name}" for name in names))
     assert answer.json() == [f"q-{name}" for name in names]
@@ -396,7 +418,9 @@ def test_a_thousand_operations_of_one_form_are_compiled_once(monkeypatch):
 
         app.get(f"/group{number % 50}/r{number}/{{order_id}}", name=f"r{number}")(read)
     compiled: list[str] = []
-    monkeypatch.setattr(code, "compile", lambda source, *rest: compiled.append(source) or compile(source, *rest), raising=False)
+    monkeypatch.setattr(
+        code, "compile", lambda source, *rest: compiled.append(source) or compile(source, *rest), raising=False
+    )
     built = app.build()
     assert len(built.plans) == 1000
     # One operation, the fallback and the finders of two methods: not one of the thousand has code of its own.
