@@ -122,7 +122,9 @@ class Built:
         from seawall.http.openapi import Info  # noqa: PLC0415 - needed for documents only
 
         service = self.service
-        return Info(title=service.title, version=service.version, description=service.description or None)
+        return Info(
+            title=service.title, version=service.version, description=service.description or None, tags=service.tags
+        )
 
     def replace_by(self, other: Built) -> None:
         """Answer from now on as *other* does; running calls end as they began."""
@@ -284,7 +286,8 @@ def _document_routes(
 ) -> Iterator[Route]:
     """Return the routes of the document and its page; a route of the user's own in their place stays."""
     by_path = service.versions is None or service.versions.by == "path"
-    versions: tuple[str, ...] = () if by_path else tuple(dict.fromkeys(route.version for route in routes if route.version))
+    named = dict.fromkeys(route.version for route in routes if route.version is not None)
+    versions: tuple[str, ...] = () if by_path else tuple(named)
     by_media = service.versions is not None and service.versions.by == "media"
     accept = f"application/json; version={versions[0]}" if by_media and versions else "application/json"
     taken = {route.template.segments for route in routes if route.method == "GET"}

@@ -51,13 +51,15 @@ class Service(Group):
         async def read_order(order_id: int, orders: Orders) -> Order:
             ...
 
-    It is an ASGI application; ``seawall run module:service`` serves it.
+    It is an ASGI application; ``seawall run module:service`` serves it. Operations and resources may take its
+    `Clock` and `Random`, by these types.
 
     Args:
         name: The service's name.
         title: Its title in the API document; the name by default.
         version: Its release, for the API document.
         description: What it is for, in Markdown, for the API document.
+        tags: What the tags of operations mean, for the API document.
         versions: How callers name the version of the API they mean.
         settings: Settings to use instead of the environment's and ``seawall.toml``'s.
         clock: What time it is.
@@ -75,6 +77,7 @@ class Service(Group):
         title: str | None = None,
         version: str = "0.1.0",
         description: str = "",
+        tags: Mapping[str, str] | None = None,
         versions: Versions | None = None,
         settings: Settings | None = None,
         clock: Clock | None = None,
@@ -86,10 +89,13 @@ class Service(Group):
         self.title = title or name
         self.version = version
         self.description = description
+        self.tags: Mapping[str, str] = tags or {}
         self.versions = versions
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or SystemRandom()
         self.resources = Resources()
+        self.resources.default(Clock, self.clock)
+        self.resources.default(Random, self.random)
         self.mounts: list[MountDeclaration] = []
         self.middlewares: list[Callable[[App], App]] = []
         self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
