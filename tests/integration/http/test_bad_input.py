@@ -238,6 +238,7 @@ MALFORMED = {
     "deep objects": b'{"a":' * 100_000,
     "deep and closed": b"[" * 100_000 + b"]" * 100_000,
     "deep in a field": b'{"customer_id": 1, "lines": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "malformed behind a wrong value": b'{"customer_id": 1.5, "lines": [',
     "binary": bytes(range(256)),
 }
 

@@ -113,7 +113,8 @@ async def ask(source: str, hint: Any, text: str) -> tuple[Any, list[Any]]:
     app.get("/at/{value}" if source == "path" else "/at")(operation)
     path = f"/at/{escaped(text)}" if source == "path" else "/at"
     query = f"value={escaped(text)}" if source == "query" else ""
-    headers = {"header": {"value": text}, "cookie": {"cookie": f"value={text}"}}.get(source, {})
+    field = text.encode().decode("latin-1")  # a header field carries bytes
+    headers = {"header": {"value": field}, "cookie": {"cookie": f"value={field}"}}.get(source, {})
     return await exchange(app, "GET", path, query, headers=headers), seen
 
 
@@ -134,8 +135,6 @@ async def test_every_type_from_every_source(source, case):
 @pytest.mark.parametrize("case", BAD, ids=shown)
 async def test_a_wrong_text_is_refused_where_it_stands(source, case):
     hint, text = case
-    if source in ("header", "cookie") and not text.isascii():
-        pytest.skip("header fields are ASCII")
     answer, seen = await ask(source, hint, text)
     assert answer.status == 422
     assert list(answer.errors) == [f"{source}:value"]

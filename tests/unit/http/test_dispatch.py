@@ -178,6 +178,11 @@ async def test_a_service_mounted_elsewhere_sees_its_own_part_of_the_path(path, r
     assert (await exchange(app, "GET", path, root_path=root)).status == status
 
 
+async def test_a_path_that_only_begins_like_the_root_is_not_below_it():
+    app = serving("GET /{name}")
+    assert (await exchange(app, "GET", "/apiorders", root_path="/api")).json() == "GET /{name}"
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -180,12 +180,12 @@ async def test_a_task_group_that_failed_before_does_not_count_as_a_cancellation(
     @app.get("/x", timeout=2)
     async def read() -> None:
         async def fail() -> None:
+            await asyncio.sleep(1)
             raise ValueError("part")
 
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(fail())
-                await asyncio.sleep(1)
         except ExceptionGroup:
             pass
         await asyncio.sleep(60)
