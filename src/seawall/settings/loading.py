@@ -25,6 +25,8 @@ OWN_TABLES: tuple[type[Table], ...] = (ServiceSettings, HttpSettings, ServerSett
 
 # Read elsewhere: addresses of the real engines by applications (through `Variable`), the last by the command line.
 _SHARED_VARIABLES = ("SEAWALL_DATABASE_URL", "SEAWALL_REDIS_URL", "SEAWALL_BROKER_URL", "SEAWALL_TRACEBACK")
+_TEST_VARIABLES = ("SEAWALL_REQUIRE_SERVICES", "SEAWALL_TEST_POSTGRES_URL", "SEAWALL_TEST_SEED")
+"""What tests are told by, and the servers they start inherit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,7 @@ def _check_top_level(reader: Reader) -> None:
 def _check_variables(reader: Reader) -> None:
     """Find variables that begin with ``SEAWALL_`` and set nothing."""
     known = [kind.variable(field) for kind in OWN_TABLES for field in kind.model_fields]
-    known += [CONFIG, *_SHARED_VARIABLES]
+    known += [CONFIG, *_SHARED_VARIABLES, *_TEST_VARIABLES]
     links = service_links(reader.environ)
     for name in sorted(reader.environ):
         ours = name.startswith("SEAWALL_") and not name.startswith(OPERATIONS_PREFIX)
