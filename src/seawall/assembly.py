@@ -20,6 +20,7 @@ from seawall.http.documents import document_handlers
 from seawall.http.edge import Cors, Hosts, Limits, Proxies
 from seawall.http.exchange import Exchange, RequestIds
 from seawall.http.forms import FormLimits
+from seawall.http.health import health_routes
 from seawall.http.hosts import TrustedHosts
 from seawall.http.lifespan import lifespan_target
 from seawall.http.mounts import Mount, lifespan_of
@@ -151,8 +152,13 @@ def assemble(service: Service) -> Built:
     documents = _DocumentSource()
     own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
-    own_plans = tuple(composer.route(route) for route in own)
     mounted = tuple((mount, composer.mount(mount)) for mount in _mounts(service, base))
+    prefixes = [mount.prefix for mount in service.mounts]
+    probes = health_routes(service.lifecycle, settings.service.health_detail, routes, prefixes)
+    own_plans = (
+        *(composer.route(route) for route in own),
+        *(composer.probe(route) for route in probes if settings.service.health),
+    )
     surface = _surface(service, settings, composer, (*plans, *own_plans), mounted, composer.fallback(base))
     app: Any = surface.app()
     for wrap in service.middlewares:
@@ -177,7 +183,11 @@ def _mounts(service: Service, base: Policy) -> list[Mount]:
     longest_first = sorted(service.mounts, key=lambda item: len(item.prefix), reverse=True)
     return [
         Mount(
-            item.prefix, item.app, _merge(base, (service.policy_options, item.options), item.name), item.name, item.state
+            item.prefix,
+            item.app,
+            _merge(base, (service.policy_options, item.options), item.name),
+            item.name,
+            item.state,
         )
         for item in longest_first
     ]
