@@ -63,10 +63,20 @@ class Budget:
                 await self._hurry.wait()
 
     async def wait(self, tasks: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
-        """Wait for *tasks* until *seconds* have passed or the budget is hurried; return those that still run."""
+        """Wait for *tasks* until *seconds* have passed or the budget is hurried; return those that still run.
+
+        Even when there is no time at all, they have a moment: coming to an end is often one step.
+        """
         pending = {task for task in tasks if not task.done()}
-        if not pending or self.hurried or seconds <= 0:
-            return pending
+        if pending and seconds > 0 and not self.hurried:
+            await self._wait(pending, seconds)
+        if self.hurried or seconds < LEAST_PATIENCE:
+            pending = {task for task in pending if not task.done()}
+            if pending:
+                await asyncio.wait(pending, timeout=LEAST_PATIENCE)
+        return {task for task in pending if not task.done()}
+
+    async def _wait(self, pending: set[asyncio.Task[Any]], seconds: float) -> None:
         # Two helpers, so that ten thousand tasks are not watched anew whenever one of them ends.
         everything = asyncio.ensure_future(asyncio.wait(pending))
         hurry = asyncio.ensure_future(self._hurry.wait())
@@ -75,4 +85,3 @@ class Budget:
         finally:
             everything.cancel()
             hurry.cancel()
-        return {task for task in pending if not task.done()}

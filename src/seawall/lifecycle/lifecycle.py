@@ -250,9 +250,6 @@ class Lifecycle:
         name = str(getattr(hook, "__qualname__", type(hook).__name__))
         task: asyncio.Task[Any] = asyncio.ensure_future(_awaited(hook))
         if await budget.wait({task}, budget.left(CALLS_UNTIL)):
-            # Even when there is no time: saying good-bye is mostly one write.
-            await asyncio.wait({task}, timeout=LEAST_PATIENCE)
-        if not task.done():
             self.cut.streams.append(name)
             task.cancel()
             await asyncio.wait({task}, timeout=budget.patience)
