@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, in no package
 """Runs what a reader would type: ``curl`` against an example's service, in memory, and ``seawall`` commands."""
 
 from __future__ import annotations
@@ -37,15 +38,16 @@ _PHRASES = {413: "Content Too Large", 414: "URI Too Long", 421: "Misdirected Req
 
 def load(path: Path) -> ModuleType:
     """Import the example at *path* afresh, with its neighbours importable as they are for a reader."""
-    folder = str(path.parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     name = f"docs_example_{re.sub(r'[^A-Za-z0-9]+', '_', str(path))}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # noqa: PT018, S101 - it is a Python file
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # the types of annotations are looked up there
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, in no package
 """Tables of the documentation, read from the declarations they describe."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, in no package
 """Keeps the documentation true: its code, its answers and its tables come from the project itself.
 
 A comment in Markdown says what stands below it; this script writes it, a test fails where it differs::

@@ -68,6 +68,8 @@ class AtOnce(Guard):
     async def release(self, call: Call, error: BaseException | None) -> None:
         """Give the place back, however the call ended."""
         self.running[call.client] -= 1
+        if not self.running[call.client]:
+            del self.running[call.client]
 
 
 # endregion

@@ -37,7 +37,7 @@ async def sign_out(user: str) -> None:
 
 # region: reply
 @service.post("/visits", status=201)
-async def visit(again: bool = False) -> Reply[Session]:
+async def visit(*, again: bool = False) -> Reply[Session]:
     """Say more than the value: status, Location, header fields and cookies."""
     return Reply(
         Session("ann"),

@@ -38,7 +38,8 @@ class Booking(Struct):
 class Rooms:
     """Knows the rooms and how many each one takes."""
 
-    beds = {"attic": 2, "garden": 4}
+    def __init__(self) -> None:
+        self.beds = {"attic": 2, "garden": 4}
 
     async def beds_in(self, room: str) -> int | None:
         """Ask the database, in earnest."""

@@ -1,7 +1,8 @@
 """The storefront: a small shop's users, products and orders, served with Seawall.
 
-Read it in this order: `types` (what callers send and get), `database` and `tables` (where it is kept),
-`users`, `products` and `orders` (the rules of the shop), `problems` (what callers can do wrong), `cursor`
-(how long lists are read in pages), `dataset`, `load`, `seed` and `chinook` (where the data comes from),
-`cli` (the commands).
+Read it in this order: `types` (what callers send and get), `service` (what is served, and what it works with),
+`api_users`, `api_products` and `api_orders` (the operations), `users`, `products` and `orders` (the rules of the
+shop), `problems` (what callers can do wrong), `database` and `tables` (where it is kept), `cursor` (how long lists
+are read in pages), `dataset`, `load`, `seed` and `chinook` (where the data comes from), `cli` (the commands), `demo`
+with `process`, `traffic` and `tally` (a minute of customers).
 """

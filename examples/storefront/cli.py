@@ -74,6 +74,36 @@ def import_chinook(
         console.print(f"  {skipped.row}: {skipped.reason}", markup=False)
 
 
+@app.command()
+def demo(
+    *,
+    url: Annotated[str | None, typer.Option(help="Database; by default a SQLite file in the folder.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, max=3_600, help="How long to drive it.")] = 60,
+    folder: Annotated[Path, typer.Option(file_okay=False, help="Where database and log are kept.")] = Path(".demo"),
+) -> None:
+    """Seed the shop, serve it, drive a minute of traffic, and leave it up to be tried.
+
+    Without a terminal it ends after the minute: with 0, or with 1 if a request failed that should not have.
+    """
+    from storefront.demo import demonstrate, is_watched  # noqa: PLC0415 - the other commands need no HTTP client
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # Keeps itself out of version control, wherever it is.
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    url = url or f"sqlite:///{folder / 'storefront.sqlite3'}"
+    dataset = generate(random.Random(1))
+    with _progress() as on_progress:
+        loaded = _run(_load(url, dataset, on_progress, reset=False))
+    console = Console(highlight=False)
+    console.print(
+        f"The shop has {len(dataset.products):,} products and {len(dataset.orders):,} orders of its seed"
+        f" ({'there already' if not loaded.orders.added else 'made now'})."
+    )
+    raise typer.Exit(
+        asyncio.run(demonstrate(url, folder.resolve() / "server.log", seconds, console, stay=is_watched()))
+    )
+
+
 def main() -> None:
     """Run the command line."""
     app(prog_name="storefront")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util.concurrency import in_greenlet
 
 from seawall.problems import ConfigurationError, Unavailable
 from storefront.tables import metadata
@@ -180,6 +181,15 @@ def _engine(url: URL, connections: int, wait: float) -> AsyncEngine:
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def undo(connection: Any, entry: ConnectionPoolEntry, error: BaseException | None) -> None:  # noqa: ARG001
+        # A call that is cancelled while a statement runs has its connection closed. As long as anything, if
+        # only the traceback, still holds the cursor, SQLite keeps a closed connection's transaction, and its lock
+        # with it. So the transaction ends first; the driver's one thread does that once the statement is done.
+        if in_greenlet():
+            with suppress(sqlite3.Error):
+                connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:

@@ -8,21 +8,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from storefront.service import service
+from storefront.service import Caching, service
 
 __all__ = ["index"]
 
 _FOLDER = Path(__file__).parent / "static"
 _FILES = StaticFiles(directory=_FOLDER)
 _PAGE_FIELDS = {
-    "cache-control": "no-cache",
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
 }
 
 
-@service.get("/", documented=False)
+@service.get("/", documented=False, guards=[Caching("no-cache")])
 async def index(request: Request) -> Response:
     """Return the page."""
     page = await _FILES.get_response("index.html", request.scope)
@@ -30,4 +29,4 @@ async def index(request: Request) -> Response:
     return page
 
 
-service.static("/static", _FOLDER)
+service.static("/static", _FOLDER, guards=[Caching("no-cache")])

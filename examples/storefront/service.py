@@ -16,18 +16,25 @@ from storefront.orders import Orders
 from storefront.products import Products
 from storefront.users import Users
 
-__all__ = ["api", "service"]
+__all__ = ["Caching", "api", "service"]
 
 
-class NotStored(Guard):
-    """Tells caches to keep nothing: what the shop has changes from one moment to the next, and some is private."""
+class Caching(Guard):
+    """Tells caches what they may keep; untold, they keep answers for as long as they see fit (RFC 9111 §4.2.2).
 
-    name = "not-stored"
+    Args:
+        allowed: The ``Cache-Control`` of every answer.
+    """
+
+    name = "caching"
     place = Place.CACHE
 
+    def __init__(self, allowed: str) -> None:
+        self._allowed = allowed
+
     async def check(self, call: Call) -> None:
-        """Say so; without it, caches may keep answers for as long as they see fit (RFC 9111 §4.2.2)."""
-        call.add_header("cache-control", "no-store")
+        """Say so."""
+        call.add_header("cache-control", self._allowed)
 
 
 service = Service(
@@ -40,7 +47,8 @@ service = Service(
 )
 
 
-api = service.group(guards=[NotStored()])
+# What the shop has changes from one moment to the next, and some of it is private.
+api = service.group(guards=[Caching("no-store")])
 
 
 @service.resource

@@ -26,7 +26,7 @@ from seawall.http.lifespan import lifespan_target
 from seawall.http.mounts import Mount, lifespan_of
 from seawall.http.proxies import TrustedProxies
 from seawall.http.route import Route, Template, parse_template
-from seawall.http.security_headers import security_headers
+from seawall.http.security_headers import hsts, security_headers
 from seawall.http.surface import Surface, head_target
 from seawall.http.versions import version_switch
 from seawall.http.wire import WirePlan
@@ -123,7 +123,9 @@ class Built:
         from seawall.http.openapi import Info  # noqa: PLC0415 - needed for documents only
 
         service = self.service
-        return Info(title=service.title, version=service.version, description=service.description or None)
+        return Info(
+            title=service.title, version=service.version, description=service.description or None, tags=service.tags
+        )
 
     def replace_by(self, other: Built) -> None:
         """Answer from now on as *other* does; running calls end as they began."""
@@ -131,7 +133,7 @@ class Built:
         self.deadlines, self.composer, self.routed = other.deadlines, other.composer, other.routed
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
-        surface.cors, surface.max_path = fresh.cors, fresh.max_path
+        surface.cors, surface.max_path, surface.doors = fresh.cors, fresh.max_path, fresh.doors
         if surface.wires:
             other.use_wire()
             surface.wire_matchers, surface.wires = fresh.wire_matchers, fresh.wires
@@ -210,6 +212,7 @@ def _surface(
         max_path=settings.http.max_path_bytes,
         request_ids=composer.exchange.request_ids,
         lifespan=lifespan_target(service),
+        doors=tuple(fragment.admit for fragment in composer.edge if isinstance(fragment, Hosts | Proxies)),
     )
 
 
@@ -289,9 +292,10 @@ def _document_routes(
 ) -> Iterator[Route]:
     """Return the routes of the document and its page; a route of the user's own in their place stays."""
     by_path = service.versions is None or service.versions.by == "path"
-    versions = () if by_path else tuple(dict.fromkeys(route.version for route in routes if route.version))
-    by_media = versions and service.versions is not None and service.versions.by == "media"
-    accept = f"application/json; version={versions[0]}" if by_media else "application/json"
+    named = dict.fromkeys(route.version for route in routes if route.version is not None)
+    versions: tuple[str, ...] = () if by_path else tuple(named)
+    by_media = service.versions is not None and service.versions.by == "media"
+    accept = f"application/json; version={versions[0]}" if by_media and versions else "application/json"
     taken = {route.template.segments for route in routes if route.method == "GET"}
     policy = _merge(base, (service.policy_options,), f"service {service.name!r}")
     for path, handler in document_handlers(source, service.title, versions, accept):
@@ -324,8 +328,7 @@ def _refuse_unknown(service: Service, overrides: Mapping[str, Any]) -> None:
 
 def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Composer:
     http = settings.http
-    secure = security_headers(hsts_seconds=http.hsts_seconds or None)
-    base = secure.api_https if http.hsts_seconds else secure.api
+    base = security_headers().api
     traceback, page = None, None
     if settings.service.environment == "development":
         from seawall.devpages import traceback_lines, traceback_page  # noqa: PLC0415 - never in production
@@ -346,6 +349,7 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Com
             service.clock.monotonic,
             Compressor(http.compress_min_bytes) if http.compress else None,
             base if http.security_headers else (),
+            hsts(int(http.hsts_seconds)) if http.hsts_seconds else None,
         ),
         edge=edge,
         failures=Failures(service.translations, traceback, page),

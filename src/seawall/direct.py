@@ -22,7 +22,9 @@ class DirectPlans(Mapping[str, Plan]):
     Few operations are ever called from inside, and a service of a thousand should not wait for them.
     """
 
-    def __init__(self, offered: Mapping[str, tuple[Operation, Policy]], composer: Composer, values: Mapping[Any, Any]):
+    def __init__(
+        self, offered: Mapping[str, tuple[Operation, Policy]], composer: Composer, values: Mapping[Any, Any]
+    ) -> None:
         self._offered = offered
         self._composer = composer
         self._values = values

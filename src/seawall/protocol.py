@@ -185,8 +185,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self.refused = True
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or self.pipeline or cycle.scope is not self.scope:
-                # Another answer comes first; this one would be taken for it, or for a part of it.
+            if cycle.scope is not self.scope or not cycle.more_body:
+                # The requests before it were good: they are answered first, in their order.
+                self.flow.pause_reading()
+                self.pipeline.appendleft((cast("RequestResponseCycle", Refused(problem)), self.app))
+                return
+            if cycle.response_started or self.pipeline:
+                # Its own answer has begun, or waits behind others; this one would be taken for a part of it.
                 self.transport.close()
                 return
             cycle.disconnected = True
@@ -197,6 +202,21 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self.transport.write_eof()
         self.transport.set_protocol(Lingering(self))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start a queued request, or answer the refusal that was queued behind it."""
+        if isinstance(cycle, Refused):
+            self.refused = False
+            self.refuse(cycle.problem)
+            return
+        super()._start_asgi_task(cycle, app)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Stands in the queue for a request that could not be read."""
+
+    problem: Problem
 
 
 class HeadOversized(Exception):

@@ -80,6 +80,7 @@ class Resources:
 
     def __init__(self) -> None:
         self._declared: dict[Any, Resource] = {}
+        self._defaults: dict[Any, Resource] = {}
         self._overrides: dict[Any, Resource] = {}
         self.values: dict[Any, Any] = {}
 
@@ -111,17 +112,24 @@ class Resources:
         self._declared[resource.type] = resource
         return resource
 
+    def default(self, kind: Any, value: Any) -> None:
+        """Provide *value* as the resource *kind* until another one is declared."""
+        self._defaults[kind] = Resource(kind, lambda: value, "app", Kind.PLAIN, ())
+
     @property
     def types(self) -> frozenset[Any]:
         """The types that can be asked for."""
-        return frozenset(self._declared) | frozenset(self._overrides)
+        return frozenset(self._all())
 
     def __getitem__(self, kind: Any) -> Resource:
         """Return the resource that provides *kind*, an override before the declared one."""
-        return self._overrides.get(kind) or self._declared[kind]
+        return self._all()[kind]
 
     def __iter__(self) -> Iterator[Resource]:
-        return iter([self[kind] for kind in {**self._declared, **self._overrides}])
+        return iter(self._all().values())
+
+    def _all(self) -> dict[Any, Resource]:
+        return {**self._defaults, **self._declared, **self._overrides}
 
     @contextlib.contextmanager
     def override(self, kind: Any, replacement: Any) -> Generator[None]:

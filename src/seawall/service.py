@@ -52,13 +52,15 @@ class Service(Group, Living):
         async def read_order(order_id: int, orders: Orders) -> Order:
             ...
 
-    It is an ASGI application; ``seawall run module:service`` serves it.
+    It is an ASGI application; ``seawall run module:service`` serves it. Operations and resources may take its
+    `Clock` and `Random`, by these types.
 
     Args:
         name: The service's name.
         title: Its title in the API document; the name by default.
         version: Its release, for the API document.
         description: What it is for, in Markdown, for the API document.
+        tags: What the tags of operations mean, for the API document.
         versions: How callers name the version of the API they mean.
         settings: Settings to use instead of the environment's and ``seawall.toml``'s.
         clock: What time it is.
@@ -76,6 +78,7 @@ class Service(Group, Living):
         title: str | None = None,
         version: str = "0.1.0",
         description: str = "",
+        tags: Mapping[str, str] | None = None,
         versions: Versions | None = None,
         settings: Settings | None = None,
         clock: Clock | None = None,
@@ -87,10 +90,13 @@ class Service(Group, Living):
         self.title = title or name
         self.version = version
         self.description = description
+        self.tags: Mapping[str, str] = tags or {}
         self.versions = versions
         self.clock: Clock = clock or SystemClock()
         self.random: Random = random or SystemRandom()
         self.resources = Resources()
+        self.resources.default(Clock, self.clock)
+        self.resources.default(Random, self.random)
         self.lifecycle = Lifecycle(self.clock, self.random)
         self.mounts: list[MountDeclaration] = []
         self.middlewares: list[Callable[[App], App]] = []
@@ -174,7 +180,7 @@ class Service(Group, Living):
 
     def resource(
         self,
-        factory: R | None = None,
+        factory: Any = None,
         /,
         *,
         scope: Scope = "app",

@@ -10,7 +10,6 @@ bodies, ``Expect``, bodies larger than a few hundred kilobytes.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from seawall.http.dispatch import Matcher, split_raw
 from seawall.http.exchange import merge_fields
 from seawall.http.surface import NO_PARTS, Surface
-from seawall.http.wire import WirePlan
+from seawall.http.wire import EAGER, WirePlan
 from seawall.protocol import BoundedProtocol, ConnectionLimits
 
 __all__ = ["WireProtocol", "WireRequest", "wire_protocol"]
@@ -103,6 +102,11 @@ class WireRequest:
     def peer(self) -> tuple[str, int] | None:
         """The transport's address of the client."""
         return self._protocol.client
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return self._protocol.scheme or "http"
 
     @property
     def paused(self) -> bool:
@@ -295,7 +299,7 @@ def _start_at_once(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractE
 
 
 _start: Callable[[Coroutine[Any, Any, None], asyncio.AbstractEventLoop], asyncio.Task[None]] = (
-    _start_at_once if sys.version_info >= (3, 12) else _start_later
+    _start_at_once if EAGER else _start_later
 )
 
 

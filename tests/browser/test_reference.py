@@ -104,7 +104,7 @@ def test_an_operation_can_be_tried(visit: Visit) -> None:
     with page.expect_response("**/products/7") as answer:
         operation.get_by_role("button", name="Execute").click()
     assert answer.value.json() == {"id": 7, "name": "Lamp", "price": "19.90"}
-    assert answer.value.request.all_headers()["accept"] == "application/json; version=1"
+    assert answer.value.request.all_headers()["accept"] == "application/json"
     expect(operation.locator(".live-responses-table .response-col_status").last).to_contain_text("200")
     expect(operation.locator(".live-responses-table")).to_contain_text('"name": "Lamp"')
     visit.check()
@@ -144,5 +144,5 @@ def test_nothing_is_fetched_twice(visit: Visit) -> None:
     visit.open()
     with visit.page.expect_response("**/docs/assets/swagger-ui-bundle.*.js") as answer:
         visit.open()
-    assert answer.value.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert answer.value.headers["cache-control"] == "max-age=31536000, immutable"
     visit.check()

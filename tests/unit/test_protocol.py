@@ -249,7 +249,7 @@ async def test_a_broken_body_is_a_problem_and_the_operation_is_told(server):
     assert connection.transport.written.count(b"problem+json") == 1
 
 
-async def test_a_refusal_never_stands_in_for_an_earlier_answer(server):
+async def test_a_refusal_waits_for_the_answers_before_it(server):
     connection = server.connect()
     connection.data_received(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await settle()
@@ -257,7 +257,14 @@ async def test_a_refusal_never_stands_in_for_an_earlier_answer(server):
     for _ in range(12):
         connection.data_received(b"y" * 100)
     assert connection.transport.written == b""
-    assert connection.transport.closing
+    assert connection.transport.paused, "nothing more is read of a client that is refused"
+    server.answer.set()
+    await settle()
+    answer, _, refusal = connection.transport.written.partition(b"\r\n\r\nok")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert refusal.startswith(b"HTTP/1.1 431 ")
+    assert len(server.scopes) == 1
+    assert lingers(connection)
 
 
 async def test_a_connection_too_many_is_answered_and_closed(server):

@@ -81,6 +81,8 @@ def base_policy(settings: Settings) -> Policy:
 def _chosen(built: Built, operation: str | None, carrier: str) -> Sequence[Plan]:
     if carrier not in CARRIERS:
         raise CommandError(f"there is no carrier {carrier!r}; there are {', '.join(CARRIERS)}.", usage=True)
+    if carrier == "wire":
+        built.use_wire()  # otherwise the server does, once it serves
     by_carrier: dict[str, Sequence[Plan]] = {
         "asgi": built.plans,
         "wire": tuple(built.wires()),

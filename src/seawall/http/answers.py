@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from seawall import problems
 from seawall.call import Call
 from seawall.http.asgi import Disconnected
 from seawall.plan import Place, Writer
@@ -19,6 +22,7 @@ __all__ = ["PROBLEM_JSON", "Answer", "Failures", "problem_in"]
 
 PROBLEM_JSON = b"application/problem+json"
 _PATH = "/!$&'()*+,;=:@"  # what a path may hold besides letters and digits (RFC 3986 §3.3)
+_FRAMING = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 CLIENT_GONE = 499
 """Never sent: marks a call whose client went away before it could be answered (nginx's number for it)."""
 
@@ -82,7 +86,33 @@ class Failures:
             translate = self._translations.get(kind)
             if translate is not None:
                 return translate(error)
+        return _of_starlette(error)
+
+
+_BY_STATUS = MappingProxyType(
+    {
+        kind.status: kind
+        for kind in vars(problems).values()
+        if isinstance(kind, type) and issubclass(kind, Problem) and Problem in kind.__bases__
+    }
+)
+
+
+def _of_starlette(error: Exception) -> Problem | None:
+    """Return the problem that Starlette's (and FastAPI's) HTTPException stands for; static files raise it."""
+    module = sys.modules.get("starlette.exceptions")
+    if module is None or not isinstance(error, module.HTTPException):
         return None
+    raised: Any = error
+    if raised.status_code < 400:
+        return None
+    headers = {name: value for name, value in (raised.headers or {}).items() if name.lower() not in _FRAMING}
+    detail = raised.detail if isinstance(raised.detail, str) else None
+    problem = _BY_STATUS.get(raised.status_code, Problem)(detail, headers=headers)
+    if problem.status != raised.status_code:
+        # No kind of its own: about:blank means no more than its status does (RFC 9457 §4.2.1).
+        problem.status, problem.title = raised.status_code, detail or "Error"  # type: ignore[misc]
+    return problem
 
 
 def problem_in(error: BaseException) -> Problem | None:

@@ -54,6 +54,7 @@ class AsgiCarrier:
             f"call.deadline = {writer.bind('monotonic', self._exchange.monotonic)}() + {seconds}",
             f"task = {arriving}[call] = {writer.bind('current_task', asyncio.current_task)}()",
         )
+        writer.task = "task"
         with writer.block(f"if {table}.idle:"):
             writer.line(f"{table}.arm()")
         with writer.block("try:"):
@@ -88,7 +89,7 @@ class _Receive:
         )
         with writer.block("if len(headers) != len(fields):"):
             writer.line(f"headers = {writer.bind('merge_fields', merge_fields)}(fields)")
-        writer.lines('path = scope["path"]', 'raw_query = scope["query_string"]')
+        writer.lines('path = scope["path"]', 'raw_query = scope["query_string"]', 'scheme = scope["scheme"]')
         emit_call(writer, self.exchange, self.answer.operation, 'scope.get("client")', inner)
         if self.answer.deliver is not None:
             with writer.block("if body is None:"):

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints, is_typeddict
@@ -75,6 +75,7 @@ _MARKED: tuple[tuple[type, Source], ...] = (
     (Form, Source.FORM),
 )
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_DECODED = frozenset({Source.PATH, Source.QUERY, Source.HEADER, Source.COOKIE, Source.BODY, Source.FORM})
 _SEQUENCES = (list, tuple, set, frozenset, Sequence)
 
 
@@ -128,6 +129,11 @@ def _bind(
         if isinstance(marker, Check)
     )
     many = source in (Source.QUERY, Source.HEADER) and _is_many(parameter.type)
+    if source in (Source.PATH, Source.COOKIE) and _is_many(parameter.type):
+        raise DeclarationError(
+            f"{operation.where}: {parameter.name!r} of type {_show(parameter.type)} cannot come from the {source}: "
+            "that has one value; take a str, or several values from Query() or Header()."
+        )
     fields: tuple[Bound, ...] = ()
     model = _without_none(bare(parameter.type))
     if source is Source.QUERY and has_fields(model):
@@ -139,6 +145,8 @@ def _bind(
             f"{operation.where}: {parameter.name!r} is marked Form, so its type must have fields (a Struct, a "
             f"dataclass …), not {_show(parameter.type)}."
         )
+    if source in _DECODED:
+        _check_type(operation, parameter, source)
     return Bound(parameter, source, name, many, fields, checks)
 
 
@@ -200,6 +208,47 @@ def _check(
             )
         taken.append((other, hints[other]))
     return CheckCall(function, value, tuple(taken))
+
+
+def _check_type(operation: Operation, parameter: Parameter, source: Source) -> None:
+    """Refuse a type that no input could ever become."""
+    hint = parameter.type
+    try:
+        msgspec.json.Decoder(hint, dec_hook=_never)
+        unknown = next(_foreign(msgspec.inspect.type_info(hint), set()), None)
+    except TypeError as error:
+        raise DeclarationError(
+            f"{operation.where}: {parameter.name!r} of type {_show(hint)} cannot come from the {source}: {error}."
+        ) from None
+    if unknown is not None:
+        raise DeclarationError(
+            f"{operation.where}: {parameter.name!r} of type {_show(hint)} cannot come from the {source}: nothing says "
+            f"how a {_show(unknown)} is read; make it a Struct, a dataclass or another type with fields."
+        )
+
+
+def _never(kind: Any, value: Any) -> Any:
+    raise NotImplementedError(f"{kind} {value}")  # decoders that are made to see whether they can be
+
+
+def _foreign(info: Any, seen: set[int]) -> Iterator[Any]:
+    """Return the types within *info* that are read neither by msgspec nor, being models, by Pydantic."""
+    if isinstance(info, msgspec.inspect.CustomType):
+        if not is_model(info.cls) and not _is_file(info.cls):
+            yield info.cls
+        return
+    if isinstance(info, tuple):
+        for part in info:
+            yield from _foreign(part, seen)
+    elif isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field) and id(info) not in seen:
+        seen.add(id(info))
+        for name in info.__struct_fields__:
+            yield from _foreign(getattr(info, name), seen)
+
+
+def _is_file(kind: Any) -> bool:
+    module = sys.modules.get("starlette.datastructures")
+    return module is not None and kind is module.UploadFile
 
 
 def _refuse_model(operation: Operation, parameter: Parameter, source: Source) -> None:

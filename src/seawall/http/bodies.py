@@ -82,10 +82,11 @@ class BodyReader:
             Problem: What is wrong with the body.
         """
         if isinstance(error, msgspec.ValidationError) and "got `float`" in str(error):
-            raw = (msgspec.msgpack if decode is self._msgpack else msgspec.json).decode(body)
             try:
+                # What was refused may stand before what is no JSON at all.
+                raw = (msgspec.msgpack if decode is self._msgpack else msgspec.json).decode(body)
                 value = msgspec.convert(whole_numbers(raw), self._hint, str_keys=True, dec_hook=dec_hook)
-            except (msgspec.ValidationError, RecursionError):
+            except (msgspec.MsgspecError, ValueError, RecursionError):
                 pass  # there is more to it, and problem() says what
             else:
                 unknown = [] if self._unknown is None else self._unknown(raw, ())

@@ -14,9 +14,9 @@ class HttpCarrier(Protocol):
     """How generated code reaches the parts of a request on one carrier.
 
     The carrier's outermost fragment defines the locals that every HTTP fragment may use: ``call``, ``path``
-    (decoded), ``parts`` (its decoded segments), ``raw_query``, ``headers`` (raw fields by their names in lower
-    case), ``fields`` (the same as a list of pairs, in order) and ``scope`` (ASGI's, None elsewhere). It sends what
-    the inner fragments leave in ``status``, ``content_type`` (None for no body) and ``body``.
+    (decoded), ``parts`` (its decoded segments), ``raw_query``, ``scheme``, ``headers`` (raw fields by their names
+    in lower case), ``fields`` (the same as a list of pairs, in order) and ``scope`` (ASGI's, None elsewhere). It
+    sends what the inner fragments leave in ``status``, ``content_type`` (None for no body) and ``body``.
     """
 
     @property

@@ -58,10 +58,7 @@ async def gather_errors(found: Any, place: tuple[str, str] | None) -> list[Field
     """Return the errors a check returned, yielded or promised; *place* names a parameter outside the body."""
     if inspect.isawaitable(found):
         found = await found
-    if hasattr(found, "__aiter__"):
-        errors = [error async for error in found]
-    else:
-        errors = list(_iterable(found))
+    errors = [error async for error in found] if hasattr(found, "__aiter__") else list(_iterable(found))
     if place is None:
         return [error if error.pointer is not None else replace_pointer(error) for error in errors]
     source, wire = place

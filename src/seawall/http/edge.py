@@ -73,6 +73,15 @@ class Hosts:
             writer.line(f"raise {misdirected}()")
         inner()
 
+    def admit(self, _: Any, call: Call) -> None:
+        """Refuse a WebSocket for another host.
+
+        Raises:
+            Misdirected: The service does not answer for it.
+        """
+        if not self._hosts.allows(call.metadata.get(b"host")):
+            raise misdirected_host()
+
 
 def misdirected_host() -> Misdirected:
     """Return the problem for a host the service does not answer for."""
@@ -91,19 +100,23 @@ class Proxies:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the call that replaces address and scheme."""
         believe = writer.bind("believe_proxies", self.believe)
-        writer.line(f"{believe}(scope, fields, call)")
+        writer.line(f"scheme = {believe}(scheme, fields, call)")
+        with writer.block("if scope is not None:"):
+            writer.line('scope["client"], scope["scheme"] = call.peer, scheme')
         inner()
 
-    def believe(self, scope: dict[str, Any] | None, fields: list[tuple[bytes, bytes]], call: Call) -> None:
-        """Put the client's own address and scheme in the place of the proxy's; *scope* is ASGI's, where there is one."""
+    def admit(self, scope: dict[str, Any], call: Call) -> None:
+        """Put the client's own address and scheme in the place of the proxy's for a WebSocket."""
+        scheme = self.believe(scope["scheme"], scope["headers"], call)
+        scope["client"], scope["scheme"] = call.peer, scheme
+
+    def believe(self, scheme: str, fields: list[tuple[bytes, bytes]], call: Call) -> str:
+        """Put the client's own address in the place of the proxy's, and return the client's own scheme."""
         peer = call.peer
-        address, scheme, _ = self._proxies.client(
-            peer[0] if peer else None, scope["scheme"] if scope else "http", fields
-        )
+        address, scheme, _ = self._proxies.client(peer[0] if peer else None, scheme, fields)
         if address is not None and (not peer or address != peer[0]):
             call.peer = (address, 0)  # a proxy does not say from which port
-        if scope is not None:
-            scope["client"], scope["scheme"] = call.peer, scheme
+        return scheme
 
 
 class Cors:

@@ -66,6 +66,7 @@ class Exchange:
         monotonic: The clock their deadlines are on.
         compressor: Compresses answers; None where no answer is compressed.
         base: Header fields of every answer.
+        hsts: The ``Strict-Transport-Security`` field for answers over https (RFC 6797 §7.2), if there is one.
     """
 
     request_ids: RequestIds
@@ -73,6 +74,7 @@ class Exchange:
     monotonic: Callable[[], float]
     compressor: Compressor | None
     base: tuple[tuple[bytes, bytes], ...]
+    hsts: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,9 @@ def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inn
         inner()
     with writer.block("finally:"):
         writer.line(f"{writer.bind('leave', current.reset)}(token)")
+    if exchange.hsts is not None:
+        with writer.block('if scheme == "https":'):
+            writer.line(f"call.fields = [*(call.fields or ()), {writer.bind('hsts', exchange.hsts)}]")
 
 
 def emit_fields(writer: Writer, answer: AnswerForm) -> None:

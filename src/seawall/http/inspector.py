@@ -142,7 +142,8 @@ class TextInspector:
         try:
             GroupReader(bound)(query, repeated)
         except CONVERSION_ERRORS as error:
-            return [FieldError(from_message(str(error), ()).detail, parameter=bound.wire, location=bound.source)]
+            # Its fields are what the caller sees; the name of the parameter that groups them is not on the wire.
+            return [FieldError(from_message(str(error), ()).detail, location=bound.source)]
         return []
 
 

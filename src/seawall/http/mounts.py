@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from seawall.call import Call
+from seawall.call import Call, enter, leave
 from seawall.http.answers import problem_in
 from seawall.http.asgi import Disconnected
+from seawall.http.exchange import merge_fields
 from seawall.operation import Policy
 from seawall.plan import Place, Writer
 from seawall.problems import ConfigurationError, Problem
@@ -100,27 +101,40 @@ async def already_sent(*_: Any) -> None:
     """Stand in for sending an answer that the application has sent itself."""
 
 
-async def guard_websocket(mount: Mount, scope: Any, receive: Any, send: Any, request_id: bytes) -> None:
+async def guard_websocket(
+    mount: Mount,
+    doors: Sequence[Callable[[Any, Call], None]],
+    scope: Any,
+    receive: Any,
+    send: Any,
+    request_id: bytes,
+) -> None:
     """Run a mount's guards for a WebSocket, then hand it over; a refusal closes it before it is accepted."""
-    call = Call(request_id, mount.name, dict(scope["headers"]), scope.get("client"))
+    call = Call(request_id, mount.name, merge_fields(scope["headers"]), scope.get("client"))
+    token = enter(call)
     guards = sorted(mount.policy.guards, key=lambda guard: guard.place)
     held = []
     error: BaseException | None = None
+    admitted = False
     try:
+        for door in doors:
+            door(scope, call)
         for guard in guards:
             await guard.check(call)
             held.append(guard)
+        admitted = True
         await mount.app(mount.scope(scope), receive, send)
     except BaseException as raised:
         error = raised
         problem = problem_in(raised)
-        if problem is None or len(held) == len(guards):
+        if problem is None or admitted:
             raise
         await receive()  # websocket.connect
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": _reason(problem)})
     finally:
         for guard in reversed(held):
             await guard.release(call, error)
+        leave(token)
 
 
 def _reason(problem: Problem) -> str:

@@ -144,10 +144,7 @@ class TrustedProxies:
 
     def _trusts(self, address: _Address) -> bool:
         _, bits, number = address
-        for network_bits, mask, network in self._networks:
-            if bits == network_bits and number & mask == network:
-                return True
-        return False
+        return any(bits == network_bits and number & mask == network for network_bits, mask, network in self._networks)
 
     def _walk(self, peer: str | None, scheme: str, chain: bytes, protos: bytes, hosts: bytes) -> Client:
         hops = _forwarded(chain) if self._names[0] == b"forwarded" else _x_forwarded(chain, protos, hosts)

@@ -47,7 +47,7 @@ class Asset:
     content: bytes
     content_type: str
     etag: str
-    cache_control: str = "public, max-age=31536000, immutable"
+    cache_control: str = "max-age=31536000, immutable"
 
 
 def assets() -> Mapping[str, Asset]:

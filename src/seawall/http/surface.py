@@ -32,6 +32,7 @@ class Surface:
         max_path: Bytes of path that are looked at.
         request_ids: Makes ids for WebSockets.
         lifespan: Answers the lifespan protocol.
+        doors: What every WebSocket must pass: trusted hosts and proxies.
         wire_matchers: Finders by method as it stands on the wire; empty where every request must go the ASGI way.
         wires: The plans for ``wire``, by the target that answers the same requests over ASGI.
     """
@@ -43,6 +44,7 @@ class Surface:
     max_path: int
     request_ids: Callable[[], bytes]
     lifespan: Target
+    doors: Sequence[Callable[[Any, Call], None]] = ()
     wire_matchers: Mapping[bytes, Matcher] = field(default_factory=dict)
     wires: Mapping[Any, WirePlan] = field(default_factory=dict)
 
@@ -56,7 +58,7 @@ class Surface:
             if matcher is None:
                 return self.otherwise(scope, receive, send)
             raw = scope.get("raw_path")
-            if raw is not None and b"%" in raw:
+            if raw is not None and 37 in raw:  # "%"; a look for the byte is faster than for the text
                 return self.encoded(matcher, scope, receive, send)
             path = scope["path"]
             if scope.get("root_path"):
@@ -142,7 +144,7 @@ class Surface:
         path = own_path(scope)
         for mount, _ in self.mounts:
             if mount.covers(path):
-                await guard_websocket(mount, scope, receive, send, self.request_ids())
+                await guard_websocket(mount, self.doors, scope, receive, send, self.request_ids())
                 return
         await receive()
         await send({"type": "websocket.close", "code": 1000})

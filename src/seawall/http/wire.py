@@ -6,6 +6,8 @@ server's (`seawall.wire`), so that nothing here knows which server it is.
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,9 +15,12 @@ from typing import Any, Protocol
 from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compression, emit_fields
 from seawall.plan import Fragment, Place, Plan, Writer
 
-__all__ = ["PlainRequest", "WireCarrier", "WirePlan", "lines_of"]
+__all__ = ["EAGER", "PlainRequest", "WireCarrier", "WirePlan", "lines_of"]
 
 Fields = list[tuple[bytes, bytes]]
+
+EAGER = sys.version_info >= (3, 12)
+"""Whether a plan's first step runs before its task is known to the request: where asyncio has eager tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,11 @@ class PlainRequest(Protocol):
     path: str
     parts: list[str]
     raw_query: bytes
+    scheme: str
     body: bytes
     peer: tuple[str, int] | None
     paused: bool
+    task: asyncio.Task[None] | None
 
     async def drain(self) -> None:
         """Wait until the client has read enough of earlier answers."""
@@ -71,7 +78,7 @@ class WireCarrier:
         """Return the outermost fragment."""
         return _Receive(self._exchange, answer)
 
-    def read_body(self, writer: Writer, limit: int) -> None:
+    def read_body(self, writer: Writer, limit: int) -> None:  # noqa: ARG002 - other carriers enforce it here
         """Write the line that leaves the body in ``raw_body``; the protocol class keeps it within *limit*."""
         writer.line("raw_body = request.body")
 
@@ -102,7 +109,10 @@ class _Receive:
             "path = request.path",
             "parts = request.parts",
             "raw_query = request.raw_query",
+            "scheme = request.scheme",
         )
+        if not EAGER:
+            writer.task = "request.task"
         emit_call(writer, self.exchange, self.answer.operation, "request.peer", inner)
         lines = writer.bind("lines_of", lines_of)
         base = writer.bind("base_lines", b"".join(b"%b: %b\r\n" % field for field in self.answer.base))

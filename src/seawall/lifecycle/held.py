@@ -83,13 +83,13 @@ class HeldResources:
         One that does not end is given up and named in the log and in `given_up`; the others are closed all the same.
 
         Raises:
-            Exception: What closing one raised; a group, where several did.
+            Exception: What the first one that could not be closed raised, once all have been tried.
         """
         errors = await self._stop_all(budget)
-        if len(errors) == 1:
-            raise errors[0]
+        for other in errors[1:]:
+            errors[0].add_note(f"and then: {type(other).__name__}: {other}")
         if errors:
-            raise ExceptionGroup("several resources could not be closed", errors)
+            raise errors[0]
 
     def lost(self) -> tuple[str, ...]:
         """Return the names of resources that have ended while the service still needs them."""

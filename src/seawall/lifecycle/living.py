@@ -30,7 +30,7 @@ class Living:
     def check(self, /, *, name: str = ..., timeout: float = ..., cache: float = ...) -> Callable[[F], F]: ...
 
     def check(
-        self, function: F | None = None, /, *, name: str | None = None, timeout: float = 2.0, cache: float = 1.0
+        self, function: Any = None, /, *, name: str | None = None, timeout: float = 2.0, cache: float = 1.0
     ) -> Any:
         """Look with *function* whether the service can do its work: ``/health/ready`` passes while every check does.
 
@@ -67,7 +67,7 @@ class Living:
 
     def background(
         self,
-        function: F | None = None,
+        function: Any = None,
         /,
         *,
         name: str | None = None,

@@ -110,13 +110,13 @@ class Deadline:
         table = writer.bind("deadlines", self._table)
         running = writer.bind("running", self._table.calls)
         monotonic = writer.bind("monotonic", self._clock.monotonic)
-        current_task = writer.bind("current_task", asyncio.current_task)
+        task = writer.task or f"{writer.bind('current_task', asyncio.current_task)}()"
         limit = writer.bind("time_limit", self._table.seconds)
         cancelled = writer.bind("CancelledError", asyncio.CancelledError)
         exceeded = writer.bind("deadline_exceeded", deadline_exceeded)
         writer.lines(
             f"call.deadline = {monotonic}() + {limit}",
-            f"task = {running}[call] = {current_task}()",
+            f"task = {running}[call] = {task}",
         )
         with writer.block(f"if {table}.idle:"):
             writer.line(f"{table}.arm()")

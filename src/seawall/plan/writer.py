@@ -19,9 +19,11 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "namespace")
+    __slots__ = ("_depth", "_ids", "_lines", "namespace", "task")
 
     def __init__(self) -> None:
+        self.task: str | None = None
+        """An expression for the running task, where one is known already; finding it out costs a function call."""
         self._lines: list[str] = []
         self._depth = 0
         self._ids: dict[tuple[str, int], str] = {}

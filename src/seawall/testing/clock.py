@@ -195,6 +195,10 @@ class _ManualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.clock.monotonic()
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109, ARG002 - asyncio's signature
+        """Wait for threads without a limit: they run in real time, and a limit here would pass at once."""
+        await super().shutdown_default_executor()
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """A selector that, instead of blocking until a timer is due, moves the clock there."""

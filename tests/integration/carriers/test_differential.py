@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 SEED = int(os.environ.get("SEAWALL_TEST_SEED", "20261123"))
 QUIET = 0.35
 """Seconds without a byte after which an answer is taken to be over."""
+SILENT = 2.0
+"""Seconds without any byte after which there is taken to be none: a busy machine answers late."""
 
 ID = b"X-Request-ID: fixed-1\r\n"
 HOST = b"Host: localhost\r\n"
@@ -163,7 +165,7 @@ async def answer(port: int, *pieces: bytes, quiet: float = QUIET) -> bytes:
             await writer.drain()
         while True:
             try:
-                data = await asyncio.wait_for(reader.read(65536), quiet)
+                data = await asyncio.wait_for(reader.read(65536), quiet if received else SILENT)
             except TimeoutError:
                 return received
             if not data:
@@ -200,8 +202,9 @@ async def test_one_request(ports: tuple[int, int], name: str) -> None:
 async def test_pipelined_requests(ports: tuple[int, int], name: str) -> None:
     names = [case if case in CASES else f"get {case}" for case in PIPELINES[name]]
     received = await compare(ports, b"".join(CASES[case] for case in names), quiet=0.7)
-    # What is no HTTP ends the connection at once, with the answers that were still being made.
-    assert received == b"CLOSED" if "malformed" in name else received.count(b"HTTP/1.1 ") >= 2
+    # What is no HTTP ends the connection, once the good requests before it have been answered.
+    assert len(re.findall(rb"HTTP/1\.1 \d", received)) == len(names) or "close" in name
+    assert received.endswith(b"CLOSED") == ("malformed" in name or "close" in name)
 
 
 @pytest.mark.parametrize("name", ["get", "post", "post chunked", "post wrong", "get escaped"])

@@ -10,7 +10,9 @@ import sync_docs
 
 DOCUMENTS = sync_docs.documents()
 OURS = [path for path in DOCUMENTS if path.relative_to(sync_docs.ROOT).parts[:2] != ("docs", "reference")]
-FENCE = re.compile(r"^(?:(?P<marker><!-- \w+: .* -->)\n+)?```(?P<language>\w*)\n(?P<body>.*?)^```$", re.M | re.S)
+FENCE = re.compile(
+    r"^(?:(?P<marker><!-- \w+: .* -->)\n+)?```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]*)(#[^)\s]*)?\)")
 
 
@@ -19,7 +21,8 @@ def name_of(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    heads = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.M | re.S), re.M)
+    prose = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    heads = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
     return {"#" + re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 

@@ -18,8 +18,6 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
-from support.exchange import exchange
-from support.settings import service, settings
 
 from seawall import (
     Conflict,
@@ -34,6 +32,8 @@ from seawall import (
     fan_out,
     set_cookie,
 )
+from support.exchange import exchange
+from support.settings import service, settings
 
 pytestmark = pytest.mark.anyio
 
@@ -518,7 +518,7 @@ async def test_security_fields_are_on_every_answer():
     assert "x-content-type-options" not in (await exchange(app, "GET", "/x")).headers
     app = service(http={"hsts_seconds": 600})
     app.get("/x")(read)
-    assert "max-age=600" in (await exchange(app, "GET", "/x")).headers["strict-transport-security"]
+    assert "max-age=600" in (await exchange(app, "GET", "/x", scheme="https")).headers["strict-transport-security"]
 
 
 async def test_invalid_input_lists_what_it_is_given():
@@ -529,3 +529,19 @@ async def test_invalid_input_lists_what_it_is_given():
         raise InvalidInput(errors=[FieldError("Wrong.", parameter="a", location="query")])
 
     assert (await exchange(app, "GET", "/x")).errors == {"query:a": "Wrong."}
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, "not-found"), (409, "conflict"), (418, None)])
+async def test_starlettes_http_exception_is_the_problem_of_its_status(status, kind):
+    from starlette.exceptions import HTTPException
+
+    app = service()
+
+    @app.get("/x")
+    async def act() -> None:
+        raise HTTPException(status, "told", headers={"x-a": "1", "content-type": "text/plain"})
+
+    answer = await exchange(app, "GET", "/x")
+    assert (answer.status, answer.json()["status"], answer.headers["x-a"]) == (status, status, "1")
+    assert answer.json()["type"] == (f"urn:problem-type:seawall:{kind}" if kind else "about:blank")
+    assert answer.all("content-type") == ["application/problem+json"]

@@ -10,10 +10,10 @@ import msgspec
 import pydantic
 import pytest
 from msgspec import Meta
-from support.exchange import JSON, MSGPACK, exchange
-from support.settings import service
 
 from seawall import Body, FieldError, InvalidInput
+from support.exchange import JSON, MSGPACK, exchange
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 
@@ -108,9 +108,7 @@ def taking(hint: Any, **options: Any) -> tuple[Any, list[Any]]:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_kind_of_type_is_read(kind, media):
     app, seen = taking(kind)
-    body, headers = (
-        (msgspec.json.encode(GOOD), JSON) if media == "json" else (msgspec.msgpack.encode(GOOD), MSGPACK)
-    )
+    body, headers = (msgspec.json.encode(GOOD), JSON) if media == "json" else (msgspec.msgpack.encode(GOOD), MSGPACK)
     assert (await exchange(app, "POST", "/orders", body=body, headers=headers)).status == 204
     origin = dict if kind is TOrder else kind
     assert type(seen[0]) is origin
@@ -127,9 +125,7 @@ async def test_everything_wrong_is_said_at_once_each_with_its_pointer(kind, medi
         "lines": [{"sku": "a", "quantity": 0}, {"quantity": 1}, {"sku": "c", "quantity": 1, "price": 1}],
         "coupon": "x",
     }
-    body, headers = (
-        (msgspec.json.encode(wrong), JSON) if media == "json" else (msgspec.msgpack.encode(wrong), MSGPACK)
-    )
+    body, headers = (msgspec.json.encode(wrong), JSON) if media == "json" else (msgspec.msgpack.encode(wrong), MSGPACK)
     answer = await exchange(app, "POST", "/orders", body=body, headers=headers)
     assert answer.status == 422
     assert seen == []
@@ -482,3 +478,39 @@ async def test_a_delete_takes_a_body_only_when_told_so():
 
     assert (await exchange(app, "DELETE", "/orders", json=GOOD)).status == 204
     assert seen == [1]
+
+
+@pytest.mark.parametrize("kind", [SOrder, StrictOrder, DOrder, TOrder])
+@pytest.mark.parametrize("policy", [{}, {"unknown_fields": "ignore"}, {"duplicate_keys": "refuse"}])
+async def test_an_integer_may_be_written_as_a_whole_float(kind, policy):
+    app, seen = taking(kind, **policy)
+    body = b'{"customer_id": 1.0, "lines": [{"sku": "a", "quantity": 2e0}]}'
+    assert (await exchange(app, "POST", "/orders", body=body, headers=JSON)).status == 204
+    line = seen[0]["lines"][0] if kind is TOrder else seen[0].lines[0]
+    quantity = line["quantity"] if kind is TOrder else line.quantity
+    assert (quantity, type(quantity)) == (2, int)
+    body = b'{"customer_id": 1.0, "lines": [{"sku": 1, "quantity": 0.0}, {"sku": "a", "quantity": 2.5}]}'
+    answer = await exchange(app, "POST", "/orders", body=body, headers=JSON)
+    assert set(answer.errors) == {"/lines/0/sku", "/lines/0/quantity", "/lines/1/quantity"}
+
+
+async def test_a_whole_float_opens_no_way_around_the_policy():
+    app, _ = taking(SOrder, duplicate_keys="refuse")
+    body = b'{"customer_id": 1.0, "lines": [], "lines": []}'
+    answer = await exchange(app, "POST", "/orders", body=body, headers=JSON)
+    assert (answer.status, set(answer.errors)) == (400, {"/lines"})
+    body = b'{"customer_id": 1.0, "lines": [], "coupon": 1}'
+    assert set((await exchange(app, "POST", "/orders", body=body, headers=JSON)).errors) == {"/coupon"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("policy", [{}, {"unknown_fields": "ignore"}, {"duplicate_keys": "refuse"}])
+@pytest.mark.parametrize(
+    "first", [b'{"customer_id": 1.5, "lines": ', b'{"customer_id": 1.0, "lines": ', b'{"customer_id": "x", "lines": ']
+)
+@pytest.mark.parametrize("rest", [b"[", b"[" * 100_000, b"\xff", b"nope", b"[}", b'"\xff"}', b"[]} x", b'"\\ud800"}'])
+async def test_what_is_malformed_behind_a_wrong_value_is_a_400(kind, policy, first, rest):
+    app, seen = taking(kind, **policy)
+    answer = await exchange(app, "POST", "/orders", body=first + rest, headers=JSON)
+    assert (answer.status, answer.json()["type"]) == (400, "urn:problem-type:seawall:malformed-body"), answer.body
+    assert seen == []

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 from msgspec import Meta
 from pydantic import BaseModel
-from support.exchange import exchange
-from support.settings import service
 
 from seawall import Call, Cookie, Header, Path, Principal, Query
+from support.exchange import exchange
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +70,7 @@ BAD: list[tuple[Any, str]] = [
     (int, "true"),
     (int, "1_000"),
     (int, "0x10"),
-    (int, "١"),
+    (int, "\u0661"),  # a digit, but not one of JSON
     (float, "x"),
     (float, "NaN"),
     (float, "nan"),
@@ -102,7 +102,7 @@ def escaped(text: str) -> str:
 
 
 async def ask(source: str, hint: Any, text: str) -> tuple[Any, list[Any]]:
-    """Send *text* from *source* to an operation that takes *hint*, and return the answer and what it was called with."""
+    """Send *text* from *source* to an operation that takes *hint*; return the answer and what it was called with."""
     app, seen = service(), []
     marker = {"path": Path(), "query": Query(), "header": Header(), "cookie": Cookie()}[source]
 
@@ -113,7 +113,8 @@ async def ask(source: str, hint: Any, text: str) -> tuple[Any, list[Any]]:
     app.get("/at/{value}" if source == "path" else "/at")(operation)
     path = f"/at/{escaped(text)}" if source == "path" else "/at"
     query = f"value={escaped(text)}" if source == "query" else ""
-    headers = {"header": {"value": text}, "cookie": {"cookie": f"value={text}"}}.get(source, {})
+    field = text.encode().decode("latin-1")  # a header field carries bytes
+    headers = {"header": {"value": field}, "cookie": {"cookie": f"value={field}"}}.get(source, {})
     return await exchange(app, "GET", path, query, headers=headers), seen
 
 
@@ -134,8 +135,6 @@ async def test_every_type_from_every_source(source, case):
 @pytest.mark.parametrize("case", BAD, ids=shown)
 async def test_a_wrong_text_is_refused_where_it_stands(source, case):
     hint, text = case
-    if source in ("header", "cookie") and not text.isascii():
-        pytest.skip("header fields are ASCII")
     answer, seen = await ask(source, hint, text)
     assert answer.status == 422
     assert list(answer.errors) == [f"{source}:value"]
@@ -310,9 +309,9 @@ async def test_a_query_as_one_value_with_a_rule_across_its_fields():
     assert (await exchange(app, "GET", "/rule")).status == 204
     assert seen == [Rule(low=3, tags=["a", "b"]), Rule()]
     answer = await exchange(app, "GET", "/rule", "low=11")
-    assert (answer.status, answer.errors) == (422, {"query:rule": "Low must not be more than high."}) or answer.errors == {
-        "query:rule": "low must not be more than high."
-    }
+    # The fields are what the caller sees: the name of the parameter that groups them is not on the wire.
+    assert answer.status == 422
+    assert [(error["location"], error.get("parameter")) for error in answer.json()["errors"]] == [("query", None)]
     answer = await exchange(app, "GET", "/rule", "low=-1&high=x&ratio=nan")
     assert set(answer.errors) == {"query:low", "query:high", "query:ratio"}
     answer = await exchange(app, "GET", "/rule", "high=1&high=2")

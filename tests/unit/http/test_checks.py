@@ -5,10 +5,10 @@ from typing import Annotated
 
 import msgspec
 import pytest
-from support.exchange import exchange, running
-from support.settings import service
 
 from seawall import Call, Check, DeclarationError, FieldError, Query
+from support.exchange import exchange, running
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 

@@ -173,9 +173,7 @@ def test_missing_package_is_named_with_its_extra(monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(compression, "import_module", missing)
-    with pytest.raises(
-        ConfigurationError, match=r"needs the package 'zstandard': install 'seawall\[compression\]'"
-    ):
+    with pytest.raises(ConfigurationError, match=r"needs the package 'zstandard': install 'seawall\[compression\]'"):
         Compressor(encodings=["zstd"])
     assert Compressor(encodings=["gzip"]).compress(BODY, "gzip")
 

@@ -106,9 +106,7 @@ def test_preflight():
 
 
 def test_preflight_with_any_header_and_method_echoes_them():
-    policy = CorsPolicy(
-        origins=("https://shop.example.com",), methods=("*",), headers=("*",), credentials=True
-    )
+    policy = CorsPolicy(origins=("https://shop.example.com",), methods=("*",), headers=("*",), credentials=True)
     answer = dict(policy.preflight(SHOP, b"PURGE", b"x-anything"))
     assert answer[b"access-control-allow-methods"] == b"PURGE"
     assert answer[b"access-control-allow-headers"] == b"x-anything"

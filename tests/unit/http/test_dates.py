@@ -59,9 +59,7 @@ def test_what_is_no_date_is_none(value):
 
 
 def test_leap_second_is_the_next_minute():
-    assert parse_http_date(b"Sat, 31 Dec 2016 23:59:60 GMT") == parse_http_date(
-        b"Sun, 01 Jan 2017 00:00:00 GMT"
-    )
+    assert parse_http_date(b"Sat, 31 Dec 2016 23:59:60 GMT") == parse_http_date(b"Sun, 01 Jan 2017 00:00:00 GMT")
 
 
 def test_two_digit_year_without_now_follows_posix():
@@ -69,9 +67,7 @@ def test_two_digit_year_without_now_follows_posix():
     assert parse_http_date(b"Monday, 01-Jan-69 00:00:00 GMT") == -31_536_000  # 1969
 
 
-@pytest.mark.parametrize(
-    ("short", "year"), [("26", 2026), ("75", 2075), ("77", 1977), ("99", 1999), ("00", 2000)]
-)
+@pytest.mark.parametrize(("short", "year"), [("26", 2026), ("75", 2075), ("77", 1977), ("99", 1999), ("00", 2000)])
 def test_two_digit_year_is_at_most_fifty_years_ahead_of_now(short, year):
     now = parse_http_date(b"Wed, 01 Jul 2026 00:00:00 GMT")
     moment = parse_http_date(f"Monday, 01-Jan-{short} 00:00:00 GMT", now=now)

@@ -3,13 +3,13 @@
 import sys
 
 import pytest
-from support.exchange import exchange
-from support.settings import service
 
 from seawall import DeclarationError
 from seawall.http.dispatch import Matcher, Table
 from seawall.http.route import parse_template
 from seawall.plan import CodeCache
+from support.exchange import exchange
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 
@@ -84,12 +84,15 @@ async def test_the_order_of_declaration_makes_no_difference():
     routes = ["GET /a/{x}/c", "GET /{y}/b/c", "GET /a/b/{z}", "GET /{p}/{q}/{r}", "GET /a/{x}/{y}"]
     for order in (routes, routes[::-1]):
         app = serving(*order)
-        found = [(await exchange(app, "GET", path)).json() for path in ("/a/b/c", "/a/x/c", "/x/b/c", "/x/x/x", "/a/x/x")]
+        found = [
+            (await exchange(app, "GET", path)).json() for path in ("/a/b/c", "/a/x/c", "/x/b/c", "/x/x/x", "/a/x/x")
+        ]
         assert found == ["GET /a/b/{z}", "GET /a/{x}/c", "GET /{y}/b/c", "GET /{p}/{q}/{r}", "GET /a/{x}/{y}"]
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/orders/", "/orders//", "/orders/7/", "/orders//lines", "//orders", "/Orders", "/orders/7/x", ""]
+    "path",
+    ["/nothing", "/orders/", "/orders//", "/orders/7/", "/orders//lines", "//orders", "/Orders", "/orders/7/x", ""],
 )
 async def test_what_is_not_there_is_a_404(path):
     app = serving("GET /orders", "GET /orders/{id}", "GET /orders/{id}/lines")
@@ -175,9 +178,28 @@ async def test_a_service_mounted_elsewhere_sees_its_own_part_of_the_path(path, r
     assert (await exchange(app, "GET", path, root_path=root)).status == status
 
 
+async def test_a_path_that_only_begins_like_the_root_is_not_below_it():
+    app = serving("GET /{name}")
+    assert (await exchange(app, "GET", "/apiorders", root_path="/api")).json() == "GET /{name}"
+
+
 @pytest.mark.parametrize(
     "path",
-    ["orders", "/{a}/{a}", "/{a:path}/b", "/a{b}", "/{a}b", "/a b", "/{", "/{1a}", "/a?b", "/a#b", "/a%2Fb", "/%FF", "/{a:int}"],
+    [
+        "orders",
+        "/{a}/{a}",
+        "/{a:path}/b",
+        "/a{b}",
+        "/{a}b",
+        "/a b",
+        "/{",
+        "/{1a}",
+        "/a?b",
+        "/a#b",
+        "/a%2Fb",
+        "/%FF",
+        "/{a:int}",
+    ],
 )
 def test_an_impossible_path_is_refused_at_import(path):
     app = service()
@@ -199,10 +221,15 @@ class Counted(dict):
 
 
 def lines_run(count: int, path: str) -> tuple[int, int]:
-    """Return how many dictionaries a look-up among *count* × 4 routes asks, and how many lines it runs."""
+    """Return how many dictionaries a look-up among *count* times 4 routes asks, and how many lines it runs."""
     table = Table()
     for number in range(count):
-        for template in (f"/r{number}", f"/r{number}/{{id}}", f"/r{number}/{{id}}/lines", f"/r{number}/{{id}}/{{part}}"):
+        for template in (
+            f"/r{number}",
+            f"/r{number}/{{id}}",
+            f"/r{number}/{{id}}/lines",
+            f"/r{number}/{{id}}/{{part}}",
+        ):
             table.add(parse_template(template, "test"), template)
     matcher: Matcher = table.compile(CodeCache(), "GET")
     for find in matcher.by_length.values():

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from msgspec import Meta
 from starlette.datastructures import UploadFile
-from support.exchange import FORM, exchange
-from support.settings import service
 
 from seawall import Form
+from support.exchange import FORM, exchange
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +120,10 @@ async def test_unknown_fields_by_policy():
         (b"email=%FF", FORM),
         (b"nonsense", {"content-type": "multipart/form-data; boundary=XX"}),
         (b"--XX\r\n\r\n", {"content-type": "multipart/form-data"}),
-        (b"--XX\r\nContent-Disposition: nothing\r\n\r\nx\r\n--XX--\r\n", {"content-type": "multipart/form-data; boundary=XX"}),
+        (
+            b"--XX\r\nContent-Disposition: nothing\r\n\r\nx\r\n--XX--\r\n",
+            {"content-type": "multipart/form-data; boundary=XX"},
+        ),
         (
             b'--XX\r\nContent-Disposition: form-data; name="email"\r\n\r\n\xff\xfe\r\n--XX--\r\n',
             {"content-type": "multipart/form-data; boundary=XX"},

@@ -105,9 +105,7 @@ def test_memory_is_bounded_and_closed_to_strangers():
     assert len(trusted.known) == hosts.MAX_CACHED
 
 
-@pytest.mark.parametrize(
-    "pattern", ["", "https://example.com", "example.com/", "a.*.com", "*.[::1]", "*example.com"]
-)
+@pytest.mark.parametrize("pattern", ["", "https://example.com", "example.com/", "a.*.com", "*.[::1]", "*example.com"])
 def test_malformed_patterns_stop_the_start(pattern):
     with pytest.raises(ConfigurationError, match=r"write 'example\.com'") as caught:
         TrustedHosts([pattern])

@@ -25,9 +25,7 @@ BOTH = (JSON, PACK)
     ],
 )
 def test_weights_of_the_rfc(offer, weight):
-    accept = (
-        b"text/*;q=0.3, text/plain;q=0.7, text/plain;format=flowed, text/plain;format=fixed;q=0.4, */*;q=0.5"
-    )
+    accept = b"text/*;q=0.3, text/plain;q=0.7, text/plain;format=flowed, text/plain;format=fixed;q=0.4, */*;q=0.5"
     # A probe of known weight finds the offer's: the heavier of the two is chosen, the first among equals.
     for probe in range(1, 11):
         members = accept + b", probe/probe;q=%.1f" % (probe / 10)
@@ -98,9 +96,7 @@ def test_more_parameters_are_more_specific():
 
 
 def test_the_same_range_twice_counts_with_its_larger_weight():
-    assert (
-        negotiate(b"application/json;q=0.1, application/msgpack;q=0.5, application/json;q=0.9", BOTH) == JSON
-    )
+    assert negotiate(b"application/json;q=0.1, application/msgpack;q=0.5, application/json;q=0.9", BOTH) == JSON
 
 
 def test_at_most_64_members_are_read():

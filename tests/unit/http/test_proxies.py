@@ -162,9 +162,11 @@ def test_only_the_chosen_kind_of_header_is_read():
     headers = [*x(b"1.2.3.4", b"https"), (b"forwarded", b"for=5.6.7.8;proto=https")]
     assert TrustedProxies(NETWORKS).client("10.0.0.1", "http", headers)[0] == "1.2.3.4"
     assert TrustedProxies(NETWORKS, header="forwarded").client("10.0.0.1", "http", headers)[0] == "5.6.7.8"
-    assert TrustedProxies(NETWORKS, header="forwarded").client(
-        "10.0.0.1", "http", x(b"1.2.3.4", b"https")
-    ) == ("10.0.0.1", "http", None)
+    assert TrustedProxies(NETWORKS, header="forwarded").client("10.0.0.1", "http", x(b"1.2.3.4", b"https")) == (
+        "10.0.0.1",
+        "http",
+        None,
+    )
 
 
 def test_unix_socket_is_trusted_by_name():
@@ -233,9 +235,7 @@ _piece = st.sampled_from(
 )
 
 
-@given(
-    st.one_of(st.binary(max_size=120), st.lists(_piece, max_size=30).map(b"".join)), st.binary(max_size=20)
-)
+@given(st.one_of(st.binary(max_size=120), st.lists(_piece, max_size=30).map(b"".join)), st.binary(max_size=20))
 def test_never_raises(field, other):
     headers = [*x(field, other, other), (b"forwarded", field)]
     for header in ("x-forwarded", "forwarded"):

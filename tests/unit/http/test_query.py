@@ -108,11 +108,7 @@ def test_what_is_written_is_read(pairs):
     assert _flat(parse_query(query, 100)) == _grouped(pairs)
 
 
-@given(
-    st.lists(
-        st.sampled_from([b"a", b"b", b"=", b"&", b"+", b"%", b"41", b"%C3%A9", b"%C3", b"\xc3\xa9", b"%0"])
-    )
-)
+@given(st.lists(st.sampled_from([b"a", b"b", b"=", b"&", b"+", b"%", b"41", b"%C3%A9", b"%C3", b"\xc3\xa9", b"%0"])))
 def test_agrees_with_the_standard_library(pieces):
     query = b"".join(pieces)
     try:

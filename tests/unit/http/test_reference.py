@@ -35,7 +35,7 @@ def test_assets_are_named_after_their_content() -> None:
         assert digest[:12] in name
         assert re.fullmatch(r'"[0-9a-f]{32}"', asset.etag)
         assert asset.etag[1:-1] == digest[:32]
-        assert asset.cache_control == "public, max-age=31536000, immutable"
+        assert asset.cache_control == "max-age=31536000, immutable"
         assert asset.content_type.startswith(("text/css", "text/javascript"))
         assert b"sourceMappingURL=" not in asset.content
 

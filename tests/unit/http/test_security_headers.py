@@ -66,8 +66,6 @@ def test_a_source_cannot_begin_a_directive(source):
 
 
 def test_own_page_policy():
-    assert (b"content-security-policy", b"default-src *") in security_headers(
-        page_policy="default-src *"
-    ).page
+    assert (b"content-security-policy", b"default-src *") in security_headers(page_policy="default-src *").page
     with pytest.raises(ConfigurationError, match="page_policy"):
         security_headers(page_policy="default-src *\r\nx: y")

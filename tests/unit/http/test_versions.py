@@ -1,10 +1,10 @@
 """Versions by path, header field and media type, and the fields that announce the end of one."""
 
 import pytest
-from support.exchange import exchange
-from support.settings import service
 
 from seawall import ConfigurationError, DeclarationError, Versions
+from support.exchange import exchange
+from support.settings import service
 
 pytestmark = pytest.mark.anyio
 

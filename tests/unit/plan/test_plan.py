@@ -1,0 +1,429 @@
+"""Plans: the order of their fragments, what is not used leaves no line, shared code, readable tracebacks."""
+
+import asyncio
+import re
+import traceback
+from typing import Annotated
+
+import pytest
+
+from seawall import (
+    Call,
+    Check,
+    Conflict,
+    FieldError,
+    Forbidden,
+    Guard,
+    Header,
+    Place,
+    Principal,
+    Reply,
+    Unauthorized,
+    current_call,
+)
+from seawall.operation import Policy, describe
+from seawall.plan import CodeCache, Writer, code, compile_plan
+from support.exchange import exchange, running
+from support.settings import service
+
+pytestmark = pytest.mark.anyio
+
+
+class Recording(Guard):
+    """Notes when it is asked and what it is told in the end."""
+
+    name = "recording"
+
+    def __init__(self, log, name="recording", place=Place.AUTHORISE, refuse=None):
+        self.log, self.name, self.place, self.refuse = log, name, place, refuse
+
+    async def check(self, call: Call) -> None:
+        self.log.append(f"{self.name} checks")
+        if self.refuse is not None:
+            raise self.refuse
+
+    async def release(self, call: Call, error: BaseException | None) -> None:
+        self.log.append(f"{self.name} releases {type(error).__name__ if error else 'well'}")
+
+
+class Passing(Guard):
+    name = "passing"
+
+    async def check(self, call: Call) -> None: ...
+
+
+class Session: ...
+
+
+async def test_fragments_stand_in_the_documented_order():
+    app = service(http={"trusted_hosts": ("*",), "trusted_proxies": ("10.0.0.1",), "cors_origins": ("*",)})
+    app.resource(scope="call")(Session)
+
+    def fine(value: int) -> None: ...
+
+    guards = [
+        Recording([], f"at {place.name}", place)
+        for place in Place
+        if Place.ARRIVE <= place <= Place.BULKHEAD and place is not Place.BIND
+    ]
+
+    @app.get("/x", guards=guards[::-1])
+    async def read(session: Session, n: Annotated[int, Check(fine)]) -> int:
+        return n
+
+    (plan,) = app.build().plans
+    assert [step.name for step in plan.steps] == [
+        "receive",
+        "answer",
+        "limits",
+        "hosts",
+        "proxies",
+        "cors",
+        "at ARRIVE",
+        "at ADMISSION",
+        "at CLIENT_LIMIT",
+        "at AUTHENTICATE",
+        "at AUTHORISE",
+        "at PRINCIPAL_LIMIT",
+        "at IDEMPOTENCY",
+        "at CACHE",
+        "bind",
+        "at DEADLINE",
+        "deadline",
+        "at BULKHEAD",
+        "resources",
+        "validate",
+        "encode",
+        "operation",
+    ]
+    assert [step.place for step in plan.steps] == sorted(step.place for step in plan.steps)
+
+
+async def test_what_is_not_used_leaves_no_line():
+    app = service(http={"compress": False})
+
+    @app.get("/x", timeout=None)
+    async def read() -> int:
+        return 1
+
+    @app.get("/y", timeout=1, guards=[Recording([])])
+    async def guarded(session: int = 0) -> int:
+        return 1
+
+    bare, full = (plan.source for plan in app.build().plans)
+    for word in ("deadline", "check", "release", "parse_query", "cookie", "compress", "errors", "hosts", "cors"):
+        assert word not in bare
+    for word in ("deadline", "check_recording", "release_recording", "parse_query"):
+        assert word in full
+
+
+async def test_a_guard_without_a_release_costs_no_try():
+    app = service()
+    app.get("/x", guards=[Passing()], timeout=None)(describe_me)
+    with_release = service()
+    with_release.get("/x", guards=[Recording([])], timeout=None)(describe_me)
+    assert app.build().plans[0].source.count("try:") == 2
+    assert with_release.build().plans[0].source.count("try:") == 3
+
+
+async def describe_me() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("raised", "end"),
+    [
+        (None, "well"),
+        (Conflict("x"), "Conflict"),
+        (ValueError("x"), "ValueError"),
+        (asyncio.CancelledError(), "CancelledError"),
+    ],
+)
+async def test_a_guard_is_released_however_the_call_ended(raised, end, caplog):
+    log: list[str] = []
+    app = service()
+
+    @app.get("/x", guards=[Recording(log, "outer", Place.ADMISSION), Recording(log, "inner", Place.BULKHEAD)])
+    async def read() -> None:
+        log.append("operation")
+        if raised is not None:
+            raise raised
+
+    if isinstance(raised, asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError):
+            await exchange(app, "GET", "/x")
+    else:
+        await exchange(app, "GET", "/x")
+    assert log == ["outer checks", "inner checks", "operation", f"inner releases {end}", f"outer releases {end}"]
+
+
+async def test_a_guard_that_refuses_is_not_released_and_those_before_it_are():
+    log: list[str] = []
+    app = service()
+    guards = [Recording(log, "outer", Place.ADMISSION), Recording(log, "inner", refuse=Forbidden("No."))]
+
+    @app.get("/x", guards=guards)
+    async def read() -> None:
+        log.append("operation")
+
+    answer = await exchange(app, "GET", "/x")
+    assert (answer.status, answer.json()["detail"]) == (403, "No.")
+    assert log == ["outer checks", "inner checks", "outer releases Forbidden"]
+
+
+async def test_a_guard_refuses_before_a_wrong_request_is_looked_at():
+    app = service()
+
+    @app.post("/x", guards=[Recording([], refuse=Forbidden("No."))])
+    async def write(body: dict[str, int]) -> None: ...
+
+    assert (await exchange(app, "POST", "/x", body=b"{")).status == 403
+
+
+async def test_a_guard_can_say_who_calls():
+    class Known(Guard):
+        name = "known"
+        place = Place.AUTHENTICATE
+
+        async def check(self, call: Call) -> None:
+            if call.header("authorization"):
+                call.principal = Principal("ada")
+
+    app = service(guards=[Known()])
+
+    @app.get("/me")
+    async def me(principal: Principal) -> str:
+        assert current_call().principal is principal
+        return principal.subject
+
+    assert (await exchange(app, "GET", "/me", headers={"authorization": "x"})).json() == "ada"
+    assert (await exchange(app, "GET", "/me")).status == 401
+
+
+async def test_operations_of_one_form_share_their_code():
+    app = service()
+    for number in range(20):
+
+        async def read(order_id: int) -> int:
+            return order_id
+
+        app.get(f"/r{number}/{{order_id}}", name=f"r{number}")(read)
+    plans = app.build().plans
+    assert len({plan.source for plan in plans}) == 1
+    assert len({plan.run.__code__.co_code for plan in plans}) == 1
+    assert len({plan.run.__code__.co_filename for plan in plans}) == 20
+
+
+def test_values_are_bound_never_written_into_the_source():
+    app = service()
+
+    @app.get("/x", timeout=12.5, name="evil\n    raise SystemExit")
+    async def read(a: str = '"""; import os') -> int:
+        return 1
+
+    source = app.build().plans[0].source
+    assert "12.5" not in source
+    assert "SystemExit" not in source
+    assert "import os" not in source
+
+
+async def test_tracebacks_show_the_generated_line_and_the_operation(caplog):
+    app = service()
+
+    @app.get("/orders/{order_id}")
+    async def read_order(order_id: int) -> int:
+        return order_id // 0
+
+    await exchange(app, "GET", "/orders/7")
+    (record,) = caplog.records
+    text = "".join(traceback.format_exception(*record.exc_info))
+    # A number tells it from plans of the same name but another source, which other tests may have compiled.
+    assert re.search(r'File "<seawall plan read_order \(asgi\)( #\d+)?>"', text)
+    assert "result = await _operation(p_order_id)" in text
+    assert "return order_id // 0" in text
+    assert "ZeroDivisionError" in text
+
+
+async def test_tracebacks_survive_the_line_cache_being_checked(caplog):
+    import linecache
+
+    app = service()
+
+    @app.get("/x")
+    async def another_read() -> int:
+        return 1 // 0
+
+    app.build()
+    linecache.checkcache()
+    await exchange(app, "GET", "/x")
+    assert "result = await _operation()" in "".join(traceback.format_exception(*caplog.records[0].exc_info))
+
+
+async def test_parameters_with_the_names_of_the_plans_own_do_not_meet_them():
+    names = [
+        "call",
+        "headers",
+        "scope",
+        "send",
+        "receive",
+        "body",
+        "status",
+        "token",
+        "parts",
+        "result",
+        "task",
+        "error",
+    ]
+    app = service()
+    parameters = ", ".join(f"{name}: str = {name!r}" for name in names)
+    namespace = {}
+    exec(f"async def operation({parameters}) -> list[str]: return [{', '.join(names)}]", namespace)
+    app.get("/x")(namespace["operation"])
+    answer = await exchange(app, "GET", "/x", "&".join(f"{name}=q-{name}" for name in names))
+    assert answer.json() == [f"q-{name}" for name in names]
+    assert (await exchange(app, "GET", "/x")).json() == names
+
+
+def test_a_writer_binds_a_value_once_and_names_apart():
+    writer = Writer()
+    one, two = object(), object()
+    assert writer.bind("check x-y", one) == writer.bind("check x-y", one) == "_check_x_y"
+    assert writer.bind("check x-y", two) == "_check_x_y_2"
+    assert writer.bind("!", one) == "_value"
+    with writer.block("if x:"):
+        pass
+    assert writer.source == "if x:\n    pass\n"
+
+
+async def test_a_fragment_of_any_kind_finds_its_place():
+    class Doubling:
+        name = "doubling"
+        place = Place.CACHE
+
+        def emit(self, writer, inner):
+            inner()
+            writer.line("result = result * 2")
+
+    class Innermost:
+        name = "innermost"
+        place = Place.OPERATION
+
+        def emit(self, writer, inner):
+            writer.line(f"result = await {writer.bind('operation', describe_two)}()")
+            inner()
+
+    class Outermost:
+        name = "outermost"
+        place = Place.RECEIVE
+
+        def emit(self, writer, inner):
+            inner()
+            writer.line("return result")
+
+    fragments = [Innermost(), Doubling(), Outermost()]
+    plan = compile_plan(
+        describe(describe_two), Policy(), carrier="test", signature="", fragments=fragments, codes=CodeCache()
+    )
+    assert await plan.run() == 4
+    assert [step.name for step in plan.steps] == ["outermost", "doubling", "innermost"]
+
+
+async def describe_two() -> int:
+    return 2
+
+
+# -- direct calls
+
+
+async def test_a_direct_call_runs_under_the_policy_of_its_operation():
+    log: list[str] = []
+    app = service()
+
+    @app.operation("price", guards=[Recording(log)])
+    async def price(sku: str, times: int = 1) -> int:
+        log.append(current_call().operation)
+        return len(sku) * times
+
+    assert await app.call("price", sku="abc") == 3
+    assert await app.call("price", sku="abc", times=2) == 6
+    assert log[:3] == ["recording checks", "price", "recording releases well"]
+    with pytest.raises(LookupError):
+        current_call()
+    with pytest.raises(KeyError, match="nothing"):
+        await app.call("nothing")
+    with pytest.raises(TypeError, match="colour"):
+        await app.call("price", colour="red")
+
+
+async def test_a_direct_call_goes_on_with_the_identity_of_the_one_it_is_made_in():
+    app = service()
+
+    class Known(Guard):
+        name = "known"
+
+        async def check(self, call: Call) -> None:
+            call.principal = call.principal or (Principal("ada") if call.header("authorization") else None)
+
+    @app.operation("inner")
+    async def inner(call: Call, principal: Principal | None) -> tuple[str, str, str | None]:
+        return call.request_id, call.operation, principal.subject if principal else None
+
+    @app.operation("strict")
+    async def strict(principal: Principal) -> str:
+        return principal.subject
+
+    @app.get("/outer", guards=[Known()])
+    async def outer(call: Call) -> Reply[list[object]]:
+        found = list(await app.call("inner"))
+        assert current_call() is call
+        return Reply([*found, await app.call("strict")])
+
+    answer = await exchange(app, "GET", "/outer", headers={"x-request-id": "abc", "authorization": "x"})
+    assert answer.json() == ["abc", "inner", "ada", "ada"]
+    assert (await app.call("inner"))[1:] == ("inner", None)
+    with pytest.raises(Unauthorized):
+        await app.call("strict")
+    assert (await exchange(app, "GET", "/outer")).status == 401
+
+
+async def test_a_routed_operation_can_be_called_directly_too():
+    app = service()
+    app.resource(Session)
+
+    @app.get("/x/{n}")
+    async def double(n: int, session: Session, x_tenant: Annotated[str | None, Header()] = None) -> int:
+        return n * 2
+
+    async with running(app):
+        assert await app.call("double", n=4) == 8
+
+
+async def test_problems_of_a_direct_call_are_raised():
+    app = service()
+
+    @app.operation("fail")
+    async def fail() -> None:
+        raise Conflict("x", errors=[FieldError("y", "/z")])
+
+    with pytest.raises(Conflict):
+        await app.call("fail")
+
+
+# -- many
+
+
+def test_a_thousand_operations_of_one_form_are_compiled_once(monkeypatch):
+    app = service()
+    for number in range(1000):
+
+        async def read(order_id: int, limit: int = 10, q: str | None = None) -> dict[str, int]:
+            return {"id": order_id}
+
+        app.get(f"/group{number % 50}/r{number}/{{order_id}}", name=f"r{number}")(read)
+    compiled: list[str] = []
+    monkeypatch.setattr(
+        code, "compile", lambda source, *rest: compiled.append(source) or compile(source, *rest), raising=False
+    )
+    built = app.build()
+    assert len(built.plans) == 1000
+    # One operation, the fallback and the finders of two methods: not one of the thousand has code of its own.
+    assert len(compiled) <= 6
