@@ -59,7 +59,7 @@ class Cut:
         return bool(self.calls or self.connections or self.streams or self.tasks or self.resources)
 
     def __str__(self) -> str:
-        counted = [f"{number} {name}" for name in ("calls", "connections") if (number := getattr(self, name))]
+        counted = [f"{n} {name}{'s' * (n != 1)}" for name in ("call", "connection") if (n := getattr(self, f"{name}s"))]
         named = [
             f"{name}: {', '.join(members)}"
             for name in ("streams", "tasks", "resources")

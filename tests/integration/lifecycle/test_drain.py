@@ -176,7 +176,7 @@ class TestCut:
                 assert each.end() == 1
                 assert time.monotonic() - began < 3
             line = last_line(each)
-            assert line["message"] == "stopped; cut: 1 calls; 1 connections; tasks: flusher"
+            assert line["message"] == "stopped; cut: 1 call; 1 connection; tasks: flusher"
             assert (line["cut_calls"], line["cut_connections"], line["cut_tasks"]) == (1, 1, ["flusher"])
             assert 1.4 <= line["seconds"] < 2.5
             assert each.output.index("call over") < each.output.index("second closed")
@@ -202,7 +202,7 @@ class TestCut:
             began = time.monotonic()
             assert each.end(number) == 1
             assert time.monotonic() - began < 2
-            assert "stopped; cut: 1 calls; tasks: flusher" in each.output
+            assert "stopped; cut: 1 call; tasks: flusher" in each.output
             assert each.output.index("call over") < each.output.index("second closed")
 
     def test_a_second_signal_with_nothing_to_wait_for_cuts_nothing(self):

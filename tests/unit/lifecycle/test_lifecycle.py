@@ -300,4 +300,4 @@ class TestLife:
 
     def test_a_cut_reads_well(self):
         assert str(Cut()) == "nothing"
-        assert str(Cut(calls=2, connections=1, tasks=["a", "b"])) == "2 calls; 1 connections; tasks: a, b"
+        assert str(Cut(calls=2, connections=1, tasks=["a", "b"])) == "2 calls; 1 connection; tasks: a, b"
