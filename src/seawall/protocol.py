@@ -188,7 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if cycle.scope is not self.scope or not cycle.more_body:
                 # The requests before it were good: they are answered first, in their order.
                 self.flow.pause_reading()
-                self.pipeline.appendleft((cast("RequestResponseCycle", Refused(problem)), self.app))
+                self.pipeline.appendleft((cast("RequestResponseCycle", Refused(problem)), cast("Any", self.app)))
                 return
             if cycle.response_started or self.pipeline:
                 # Its own answer has begun, or waits behind others; this one would be taken for a part of it.
