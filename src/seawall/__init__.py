@@ -7,6 +7,7 @@ from seawall.http.cookies import delete_cookie, set_cookie
 from seawall.http.parameters import Body, Check, Cookie, Form, Header, Path, Query
 from seawall.http.reply import Reply
 from seawall.http.versions import Versions
+from seawall.lifecycle import BackgroundTask, Backoff
 from seawall.operation import Operation, Policy, PolicyOptions
 from seawall.plan import Guard, Place
 from seawall.problems import (
@@ -44,6 +45,8 @@ from seawall.service import Service
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackgroundTask",
+    "Backoff",
     "BadRequest",
     "Body",
     "Call",

@@ -16,10 +16,11 @@ from seawall.http.compose import Composer
 from seawall.http.compression import Compressor
 from seawall.http.cors import CorsPolicy
 from seawall.http.dispatch import Matcher, Table
-from seawall.http.documents import document_handlers
+from seawall.http.documents import DocumentSource, document_handlers
 from seawall.http.edge import Cors, Hosts, Limits, Proxies
 from seawall.http.exchange import Exchange, RequestIds
 from seawall.http.forms import FormLimits
+from seawall.http.health import health_routes
 from seawall.http.hosts import TrustedHosts
 from seawall.http.lifespan import lifespan_target
 from seawall.http.mounts import Mount, lifespan_of
@@ -150,11 +151,16 @@ def assemble(service: Service) -> Built:
     routes = _routes(service, base, settings.operations.overrides)
     deadlines = Deadlines(service.clock)
     composer = _composer(service, settings, deadlines)
-    documents = _DocumentSource()
+    documents = DocumentSource()
     own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
-    own_plans = tuple(composer.route(route) for route in own)
     mounted = tuple((mount, composer.mount(mount)) for mount in _mounts(service, base))
+    prefixes = [mount.prefix for mount in service.mounts]
+    probes = health_routes(service.lifecycle, settings.service.health_detail, routes, prefixes)
+    own_plans = (
+        *(composer.route(route) for route in own),
+        *(composer.probe(route) for route in probes if settings.service.health),
+    )
     surface = _surface(service, settings, composer, (*plans, *own_plans), mounted, composer.fallback(base))
     app: Any = surface.app()
     for wrap in service.middlewares:
@@ -267,22 +273,8 @@ def _route(service: Service, item: Declaration, base: Policy, overrides: Mapping
     )
 
 
-class _DocumentSource:
-    """Stands for the compiled service in its own document's plan, which is compiled before the service is."""
-
-    built: Built
-
-    def document(self, version: str | None) -> dict[str, Any]:
-        """Return the OpenAPI document of one version, or of everything."""
-        return self.built.document(version)
-
-    def index(self) -> dict[str, Any]:
-        """Return what leads to the documents of every version."""
-        return self.built.index()
-
-
 def _document_routes(
-    service: Service, base: Policy, routes: Sequence[Route], source: _DocumentSource
+    service: Service, base: Policy, routes: Sequence[Route], source: DocumentSource
 ) -> Iterator[Route]:
     """Return the routes of the document and its page; a route of the user's own in their place stays."""
     by_path = service.versions is None or service.versions.by == "path"

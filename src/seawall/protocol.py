@@ -62,6 +62,10 @@ class BoundedProtocol(HttpToolsProtocol):
     """Bytes since a head or a piece of a body was last complete: what the parser holds is never more."""
     awaited: object | None = None
     """What `sweep` found the client to owe when it last came by."""
+    draining = False
+    """Whether the server is about to stop, so that every answer ends its connection; set on the class."""
+    told: Any = None
+    """The exchange whose answer was chosen to end the connection, for that reason."""
     refused = False
     """Whether the last answer of this connection has been given, before its time."""
     waited = 0.0
@@ -102,7 +106,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.oversized():
             raise HeadOversized
         self.unparsed = 0
+        before = self.cycle
         _head_complete(self)
+        if self.draining and self.cycle is not before:
+            self.stay_after(before)
+            self.farewell()
         if "path" in self.scope:
             # Trailers would be added to the fields of a request that is being answered already.
             self.headers = _NOWHERE
@@ -136,6 +144,34 @@ class BoundedProtocol(HttpToolsProtocol):
         text = f"A request may have {self.limits.head_bytes} bytes besides its body."
         is_target = cast("object", self.scope) is not None and 2 * len(self.url) > self.unparsed
         return UriTooLong(text) if is_target else HeadersTooLarge(text)
+
+    @classmethod
+    def begin_drain(cls) -> None:
+        """Let every answer from now on end its connection (RFC 9112 §9.6)."""
+        cls.draining = True
+
+    def farewell(self) -> None:
+        """Let the answer to the last request end the connection."""
+        cycle: Any = self.cycle
+        if cycle is not None and cycle.keep_alive and not cycle.response_complete and cycle.scope is self.scope:
+            cycle.keep_alive = False
+            self.told = cycle
+
+    def stay_after(self, before: Any) -> None:
+        """Let the answer to *before* not end the connection after all: another request has come behind it."""
+        if before is not None and before is self.told and not before.response_started:
+            before.keep_alive = True
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing at all has come so far: the client has connected in order to ask, and is about to."""
+        return cast("object", self.scope) is None
+
+    @property
+    def resting(self) -> bool:
+        """Whether everything that was asked is answered."""
+        cycle: Any = self.cycle
+        return cycle is not None and cycle.response_complete and cycle.scope is self.scope
 
     def owed(self) -> tuple[object, float] | None:
         """Return what stands for the part of a request that the client owes, and the seconds it has for it."""

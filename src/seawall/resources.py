@@ -23,11 +23,14 @@ from seawall.call import Call, Principal
 from seawall.operation import bare, union_members
 from seawall.plan import Place, Writer
 from seawall.plan.compiler import AppResource
-from seawall.problems import ConfigurationError, DeclarationError
+from seawall.problems import DeclarationError
+from seawall.units import seconds
 
-__all__ = ["CallResources", "Kind", "Resource", "Resources", "Scope"]
+__all__ = ["START_TIMEOUT", "STOP_TIMEOUT", "CallResources", "Kind", "Resource", "Resources", "Scope", "show"]
 
 Scope = Literal["app", "call"]
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 10.0
 
 
 class Kind(StrEnum):
@@ -48,6 +51,8 @@ class Resource:
         scope: Whether it lives as long as the service or as one call.
         kind: How the factory makes it.
         needs: The factory's parameters and the types they take.
+        start_timeout: Seconds an app-scoped resource may take to start.
+        stop_timeout: Seconds an app-scoped resource may take to close.
     """
 
     type: Any
@@ -55,6 +60,8 @@ class Resource:
     scope: Scope
     kind: Kind
     needs: tuple[tuple[str, Any], ...]
+    start_timeout: float = START_TIMEOUT
+    stop_timeout: float = STOP_TIMEOUT
 
     @property
     def where(self) -> str:
@@ -69,22 +76,34 @@ class Resource:
 
 
 class Resources:
-    """The resources of one service, checked as a graph, started in order, closed in reverse."""
+    """The resources of one service, checked as a graph; `values` holds those that have started."""
 
     def __init__(self) -> None:
         self._declared: dict[Any, Resource] = {}
         self._defaults: dict[Any, Resource] = {}
         self._overrides: dict[Any, Resource] = {}
-        self._open: list[contextlib.AbstractAsyncContextManager[Any]] = []
         self.values: dict[Any, Any] = {}
 
-    def add(self, factory: Callable[..., Any], scope: Scope = "app", provides: Any = None) -> Resource:
+    def add(
+        self,
+        factory: Callable[..., Any],
+        scope: Scope = "app",
+        provides: Any = None,
+        *,
+        start_timeout: float | str = START_TIMEOUT,
+        stop_timeout: float | str = STOP_TIMEOUT,
+    ) -> Resource:
         """Declare a resource; what it provides is read from the factory's result type.
 
         Raises:
-            DeclarationError: The factory says not what it makes, or the type is made already.
+            DeclarationError: The factory says not what it makes, the type is made already, or a time is impossible.
         """
         resource = _describe(factory, scope, provides)
+        resource = dataclasses.replace(
+            resource,
+            start_timeout=_limit(resource, "start_timeout", start_timeout),
+            stop_timeout=_limit(resource, "stop_timeout", stop_timeout),
+        )
         if resource.type in self._declared:
             raise DeclarationError(
                 f"{resource.where}: {show(resource.type)} is already provided by "
@@ -162,51 +181,6 @@ class Resources:
                 f"{resource.where}: it lives as long as the service, but {name!r} ({show(kind)}) only as long as one "
                 "call; declare it with scope='call'."
             )
-
-    async def start(self) -> None:
-        """Make every app-scoped resource, in order.
-
-        Raises:
-            ConfigurationError: One could not be made; those made before it are closed again.
-        """
-        order = [resource for resource in self.order() if resource.scope == "app"]
-        try:
-            for resource in order:
-                await self._start(resource)
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def _start(self, resource: Resource) -> None:
-        manager = resource.open({name: self.values[kind] for name, kind in resource.needs})
-        try:
-            self.values[resource.type] = await manager.__aenter__()
-        except ConfigurationError:
-            raise
-        except Exception as error:
-            raise ConfigurationError(f"{resource.where} did not start: {type(error).__name__}: {error}") from error
-        self._open.append(manager)
-
-    async def stop(self) -> None:
-        """Close every app-scoped resource, in reverse order.
-
-        Each is closed as if all were well: that another could not be closed is not its error.
-
-        Raises:
-            Exception: What the first one that could not be closed raised, once all have been tried.
-        """
-        self.values.clear()
-        failure: BaseException | None = None
-        while self._open:
-            try:
-                await self._open.pop().__aexit__(None, None, None)
-            except BaseException as error:  # noqa: BLE001 - cancellation too must not leave the others open
-                if failure is None:
-                    failure = error
-                else:
-                    failure.add_note(f"and then: {type(error).__name__}: {error}")
-        if failure is not None:
-            raise failure
 
 
 class CallResources:
@@ -320,6 +294,16 @@ def _describe(factory: Callable[..., Any], scope: Scope, provides: Any) -> Resou
             raise DeclarationError(f"resource {name}: parameter {parameter.name!r} has no type; annotate it.")
         needs.append((parameter.name, _without_none(bare(hints[parameter.name]))))
     return Resource(provides if provides is not None else made, factory, scope, kind, tuple(needs))
+
+
+def _limit(resource: Resource, name: str, value: float | str) -> float:
+    try:
+        result = seconds(value)
+    except (TypeError, ValueError) as error:
+        raise DeclarationError(f"{resource.where}: {name}={value!r} is not possible: {error}") from None
+    if not 0 < result < float("inf"):
+        raise DeclarationError(f"{resource.where}: {name}={value!r} must be a finite time, more than 0 s.")
+    return result
 
 
 def _made(factory: Callable[..., Any], result: Any, name: str) -> tuple[Kind, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import signal
 import socket
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -16,124 +16,60 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 
 from seawall import logs
+from seawall.drain import Drain, Listeners
 from seawall.endpoint import Endpoint, bind
 from seawall.http.surface import Surface
+from seawall.lifecycle import Lifecycle
+from seawall.lifespan import Lifespan
 from seawall.problems import ConfigurationError, SeawallError
-from seawall.protocol import ConnectionLimits, bounded_protocol, sweep
+from seawall.protocol import BoundedProtocol, ConnectionLimits, bounded_protocol, sweep
 from seawall.wire import wire_protocol
 
 if TYPE_CHECKING:
     from seawall.service import Service
-    from seawall.settings import Settings
+    from seawall.settings import ServerSettings, Settings
 
 __all__ = ["StartupFailure", "serve"]
 
 SWEEP_TICKS = 10
 """The server ticks ten times a second; connections are looked through once a second."""
-CLOSING_SHARE = 0.2
-"""How much of the time to stop is kept for closing resources, once calls have ended."""
+OVERTIME = 2.0
+"""Seconds after the end of the budget at which stopping is given up as a whole."""
 
 logger = logging.getLogger("seawall")
+Hook = Callable[[], None]
 
 
 class StartupFailure(ConfigurationError):
     """The service could not be started; what its start-up raised is the cause."""
 
 
-@dataclass(slots=True)
-class Lifespan:
-    """Starts and stops the service within the server; remembers what went wrong, for one clear message.
-
-    It stands in the place of uvicorn's own, which logs a traceback for every kind of failure.
-
-    Args:
-        config: What holds the application.
-        state: What the application shares with its requests.
-        should_exit: Whether the server must not start.
-        failure: What the application raised.
-        message: What it reported instead, or before.
-        abandoned: Whether its start was given up.
-        running: Tells which calls are running.
-        patience: Seconds that cancelled calls have to end.
-    """
-
-    config: uvicorn.Config
-    state: dict[str, Any] = field(default_factory=dict)
-    should_exit: bool = False
-    failure: BaseException | None = None
-    message: str = ""
-    abandoned: bool = False
-    running: Callable[[], set[asyncio.Task[Any]]] = set
-    patience: float = 1.0
-    _inbox: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
-    _answered: asyncio.Event = field(default_factory=asyncio.Event)
-    _task: asyncio.Task[None] | None = None
-
-    async def startup(self) -> None:
-        """Start the service; `should_exit` says whether it failed or was abandoned."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="seawall lifespan")
-        await self._ask("lifespan.startup")
-        if self.message:
-            await self._task  # most applications raise what they have just reported
-        self.should_exit = self.abandoned or self._task.done() or bool(self.message)
-
-    async def shutdown(self) -> None:
-        """Stop the service, after the calls that have not ended in time have been cancelled."""
-        calls = self.running()
-        if calls:
-            logger.warning("cancelling %d calls that have not ended in time", len(calls))
-            for call in calls:
-                call.cancel()
-            # They give back their resources before those are closed.
-            await asyncio.wait(calls, timeout=self.patience)
-        if self._task is not None and not self._task.done():
-            await self._ask("lifespan.shutdown")
-            await self._task
-
-    def abandon(self) -> None:
-        """Give up a start that is still going on."""
-        self.abandoned = True
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _ask(self, kind: str) -> None:
-        self._answered.clear()
-        await self._inbox.put({"type": kind})
-        await self._answered.wait()
-
-    async def _run(self) -> None:
-        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
-        application = cast("Callable[..., Any]", self.config.loaded_app)
-        try:
-            await application(scope, self._inbox.get, self._send)
-        except asyncio.CancelledError:
-            if not self.abandoned:
-                raise
-        except Exception as error:  # noqa: BLE001 - reported by serve()
-            self.failure = error
-        finally:
-            self._answered.set()
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        if message["type"].endswith(".failed"):
-            self.message = str(message.get("message") or "no reason was given")
-        self._answered.set()
-
-
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends with 0 when it was asked to end, and always ends."""
+    """uvicorn's server, which ends with 0 when it was asked to end, loses no request then, and always ends."""
 
     lifespan: Any
 
     def __init__(
-        self, config: uvicorn.Config, seconds: float, ready: Callable[[], None], reload: Callable[[], None]
+        self, config: uvicorn.Config, service: Service, settings: ServerSettings, hooks: tuple[Hook, Hook]
     ) -> None:
         super().__init__(config)
-        self._seconds = seconds
-        self._ready = ready
-        self._reload = reload
+        self._seconds = settings.shutdown_seconds
+        self._ready, self._reload = hooks
+        self._service = service
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._drain = Drain(
+            self.server_state,
+            service.lifecycle,
+            cast("type[BoundedProtocol]", config.http_protocol_class),
+            service.clock,
+            settings.drain_grace,
+            self.calls,
+        )
         self.overdue = False
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to end."""
+        run_and_end(self.serve(sockets=sockets), self.config.get_loop_factory())
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -152,11 +88,20 @@ class Server(uvicorn.Server):
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; a start that is still going on is given up."""
-        super().handle_exit(sig, frame)
-        if not self.started and self._loop is not None:
-            self._loop.call_soon_threadsafe(self.lifespan.abandon)
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
+        """Begin to end; a start that is still going on is given up; a second signal ends the waiting."""
+        again, self.should_exit = self.should_exit, True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._exit, again)
+
+    def _exit(self, again: bool) -> None:  # noqa: FBT001 - see handle_exit
+        if not self.started:
+            self.lifespan.abandon()
+            return
+        budget = self._drain.begin(self._seconds)
+        if again and not budget.hurried:
+            logger.warning("told to stop again: waiting for nothing more")
+            budget.hurry()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the service, then listen, then say so."""
@@ -166,9 +111,11 @@ class Server(uvicorn.Server):
 
     def calls(self) -> set[asyncio.Task[Any]]:
         """Return the tasks of the calls that are running, whichever way their requests came."""
-        cycles = (getattr(connection, "cycle", None) for connection in self.server_state.connections)
-        tasks = {getattr(cycle, "task", None) for cycle in cycles}
-        return {task for task in tasks | self.server_state.tasks if task is not None and not task.done()}
+        tasks: set[Any] = set(self.server_state.tasks)
+        for connection in self.server_state.connections:
+            for each in (getattr(connection, "cycle", None), getattr(connection, "active", None)):
+                tasks.add(getattr(each, "task", None))
+        return {task for task in tasks if task is not None and not task.done()}
 
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's round, and look through the connections once a second."""
@@ -178,13 +125,68 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let running calls end, cancel those that do not, close the resources: all within the time there is."""
-        logger.info("stopping", extra={"open_connections": len(self.server_state.connections)})
+        ticking = asyncio.get_running_loop().create_task(self._keep_ticking(), name="seawall ticks")
+        listeners = Listeners(sockets or (), self.servers, self._protocol, self.config.backlog)
         try:
-            async with asyncio.timeout(self._seconds):
-                await super().shutdown(sockets)
+            # The budget is kept by every step; this is for what no step has a hold on, such as a mount's end.
+            async with asyncio.timeout(self._seconds + OVERTIME):
+                await self._drain.run(self._seconds, listeners)
+                await self.lifespan.shutdown()
         except TimeoutError:
             self.overdue = True
             logger.error("the service did not stop within %g s and was left as it is", self._seconds)
+        finally:
+            self._service.lifecycle.cut.calls += self.lifespan.cancelled
+            ticking.cancel()
+            await asyncio.wait({ticking})
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Return the protocol of one connection, as uvicorn makes it."""
+        made: asyncio.Protocol = cast("Any", self.config.http_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    async def _keep_ticking(self) -> None:
+        """Keep the date right and slow clients in check while the server stops."""
+        counter = 0
+        while True:
+            counter += 1
+            await self.on_tick(counter)
+            await self._service.clock.sleep(0.1)
+
+
+def run_and_end(main: Coroutine[Any, Any, None], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None) -> None:
+    """Run *main* on a new event loop, and end also when a task that is left does not heed its cancellation.
+
+    ``asyncio.run`` would wait for such a task without end.
+    """
+    loop = (loop_factory or asyncio.new_event_loop)()
+    try:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(main)
+    finally:
+        try:
+            loop.run_until_complete(_end_tasks())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+async def _end_tasks() -> None:
+    loop = asyncio.get_running_loop()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    stuck: set[asyncio.Task[Any]] = set()
+    if left:
+        _, stuck = await asyncio.wait(left, timeout=OVERTIME / 2)
+    if stuck:
+        # They have been named; that they are destroyed with the loop needs no line for each.
+        loop.set_exception_handler(lambda *_: None)
+        return
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(loop.shutdown_asyncgens(), OVERTIME / 2)
 
 
 def serve(
@@ -205,7 +207,7 @@ def serve(
         wrap: Puts an ASGI middleware around the service.
 
     Returns:
-        0 after an orderly end; 1 if the service could not be stopped in time or in order.
+        0 after an orderly end; 1 if anything had to be cut, or the service did not stop in order.
 
     Raises:
         StartupFailure: The service did not start.
@@ -236,8 +238,10 @@ def serve(
             extra={"service": service.name, "version": service.version, "operations": len(built.routes)},
         )
 
-    server = Server(config, server_settings.shutdown_seconds, ready, lambda: _reload(service, level))
-    lifespan.running, lifespan.patience = server.calls, server_settings.shutdown_seconds * CLOSING_SHARE / 2
+    server = Server(config, service, server_settings, (ready, lambda: _reload(service, level)))
+    lifecycle = service.lifecycle
+    lifespan.running = server.calls
+    lifespan.patience = lambda: lifecycle.budget.patience if lifecycle.budget else 1.0
     try:
         server.run(sockets=endpoint.sockets)
     except SystemExit:
@@ -251,9 +255,21 @@ def serve(
         endpoint.close()
     if lifespan.failure is not None:
         logger.error("the service did not stop in order", exc_info=lifespan.failure)
-    in_order = not (server.overdue or server.force_exit or lifespan.failure or lifespan.message)
-    logger.info("stopped", extra={"requests": server.server_state.total_requests})
-    return 0 if in_order else 1
+    _tell_the_end(lifecycle, server.server_state.total_requests)
+    return 1 if server.overdue or lifespan.failure or lifespan.message or lifecycle.cut else 0
+
+
+def _tell_the_end(lifecycle: Lifecycle, requests: int) -> None:
+    cut, budget = lifecycle.cut, lifecycle.budget
+    facts = {
+        "requests": requests,
+        "seconds": round(budget.spent, 3) if budget else 0.0,
+        **{f"cut_{name}": value for name, value in dataclasses.asdict(cut).items() if value},
+    }
+    if cut:
+        logger.warning("stopped; cut: %s", cut, extra=facts)
+    else:
+        logger.info("stopped", extra=facts)
 
 
 def uvicorn_config(app: Any, settings: Settings, surface: Surface | None) -> uvicorn.Config:
@@ -283,7 +299,6 @@ def uvicorn_config(app: Any, settings: Settings, surface: Surface | None) -> uvi
         date_header=True,
         backlog=server.backlog,
         timeout_keep_alive=cast("int", server.keep_alive),  # uvicorn hands both numbers to the loop as they are
-        timeout_graceful_shutdown=cast("int", server.shutdown_seconds * (1 - CLOSING_SHARE)),
         workers=1,
     )
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from seawall.clock import Clock, Random, SystemClock, SystemRandom
 from seawall.group import Group
 from seawall.http.versions import Versions
+from seawall.lifecycle import Lifecycle, Living
 from seawall.operation import Operation, PolicyOptions, describe
 from seawall.problems import DeclarationError, Problem
-from seawall.resources import Resources, Scope
+from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
 
 if TYPE_CHECKING:
     from seawall.assembly import Built
@@ -40,7 +41,7 @@ class MountDeclaration:
     """What the application's lifespan leaves for its requests; outlives a recompilation."""
 
 
-class Service(Group):
+class Service(Group, Living):
     """A service: what it offers, what it works with, how it is served.
 
     ::
@@ -96,13 +97,13 @@ class Service(Group):
         self.resources = Resources()
         self.resources.default(Clock, self.clock)
         self.resources.default(Random, self.random)
+        self.lifecycle = Lifecycle(self.clock, self.random)
         self.mounts: list[MountDeclaration] = []
         self.middlewares: list[Callable[[App], App]] = []
         self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
         self.unrouted: list[tuple[Operation, Mapping[str, Any]]] = []
         self._settings = settings
         self._built: Built | None = None
-        self._exit: contextlib.AsyncExitStack | None = None
 
     # -- what it offers
 
@@ -167,9 +168,26 @@ class Service(Group):
     def resource(self, factory: R, /) -> R: ...
 
     @overload
-    def resource(self, /, *, scope: Scope = ..., provides: Any = ...) -> Callable[[R], R]: ...
+    def resource(
+        self,
+        /,
+        *,
+        scope: Scope = ...,
+        provides: Any = ...,
+        start_timeout: float | str = ...,
+        stop_timeout: float | str = ...,
+    ) -> Callable[[R], R]: ...
 
-    def resource(self, factory: Any = None, /, *, scope: Scope = "app", provides: Any = None) -> Any:
+    def resource(
+        self,
+        factory: Any = None,
+        /,
+        *,
+        scope: Scope = "app",
+        provides: Any = None,
+        start_timeout: float | str = START_TIMEOUT,
+        stop_timeout: float | str = STOP_TIMEOUT,
+    ) -> Any:
         """Provide a resource: operations and other resources take it by the type it makes.
 
         A class, a function, an async function, or an async generator whose part after ``yield`` gives it back.
@@ -178,13 +196,15 @@ class Service(Group):
             factory: What makes it.
             scope: ``"app"``, made when the service starts; or ``"call"``, made for each call that needs it.
             provides: The type it is asked for by, where that is not what the factory says it makes.
+            start_timeout: Seconds (or ``"10s"``) an app-scoped one may take to start; then the service does not.
+            stop_timeout: Seconds it may take to close; then it is given up, and the others are closed.
 
         Raises:
-            DeclarationError: The factory says not what it makes, or the type is provided already.
+            DeclarationError: The factory says not what it makes, the type is provided already, or a time is impossible.
         """
 
         def register(made: R) -> R:
-            self.resources.add(made, scope, provides)
+            self.resources.add(made, scope, provides, start_timeout=start_timeout, stop_timeout=stop_timeout)
             self._built = None
             return made
 
@@ -237,6 +257,7 @@ class Service(Group):
         if self._built is None:
             from seawall.assembly import assemble  # noqa: PLC0415 - the HTTP parts, once they are needed
 
+            self.lifecycle.verify(self.resources)
             self._built = assemble(self)
             self._built.provide(self.resources.values)
         return self._built
@@ -302,15 +323,21 @@ class Service(Group):
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Service]:
-        """Start resources and mounts for the time of the block."""
+        """Start resources, mounts and background work for the time of the block; end them in reverse after it.
+
+        Raises:
+            RuntimeError: The service runs already.
+            ConfigurationError: Something did not start; what had is ended again.
+        """
         built = self.build()
+        seconds = self.settings.server.shutdown_seconds
         async with contextlib.AsyncExitStack() as stack:
-            await self.resources.start()
-            stack.push_async_callback(self.resources.stop)
+            await stack.enter_async_context(self.lifecycle.holding(self.resources, seconds))
             built.provide(self.resources.values)
             stack.callback(built.close)
             for mount in built.mounts:
                 await stack.enter_async_context(built.lifespan(mount))
+            await stack.enter_async_context(self.lifecycle.running(seconds))
             yield self
 
 

@@ -202,6 +202,7 @@ class WireProtocol(BoundedProtocol):
         if previous is None or previous.response_complete:
             self.start(request)
         else:
+            self.stay_after(previous)
             self.flow.pause_reading()
             self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]  # it stands for a cycle
 
@@ -238,6 +239,18 @@ class WireProtocol(BoundedProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
 
+    def answer_last(self, request: WireRequest, status: int, fields: bytes, body: bytes) -> None:
+        """Answer as `answer` does, and end the connection unless another request has begun to come."""
+        if self.scope is request.scope:
+            request.keep_alive = False
+        _answer(self, request, status, fields, body)
+
+    @classmethod
+    def begin_drain(cls) -> None:
+        """Let every answer from now on end its connection; until then, none is asked whether it should."""
+        super().begin_drain()
+        cls.answer = cls.answer_last  # type: ignore[method-assign]
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave a call whose client has gone with the server, which waits for its tasks when it stops."""
         request = self.active
@@ -254,6 +267,9 @@ class WireProtocol(BoundedProtocol):
                 return request, self.limits.body_seconds
             return (request, self.limits.idle_seconds) if request.response_complete else None
         return super().owed()
+
+
+_answer = WireProtocol.answer
 
 
 def _find(matcher: Matcher, raw_path: bytes) -> tuple[str, list[str], Any]:

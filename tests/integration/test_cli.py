@@ -379,8 +379,9 @@ class TestRun:
                 began = time.monotonic()
                 status = each.end()
                 took = time.monotonic() - began
-            assert status == 0
+            assert status == 1, "it was cut"
             assert took < 3
+            assert "stopped; cut: 1 call" in each.output
             assert each.output.index("session closed") < each.output.index("database closed")
             assert "Traceback" not in each.output
 

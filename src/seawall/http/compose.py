@@ -14,6 +14,7 @@ from seawall.http.carrier import HttpCarrier
 from seawall.http.checks import Checks
 from seawall.http.compression_asgi import Compression
 from seawall.http.deliver import Deliver
+from seawall.http.edge import Cors, Hosts
 from seawall.http.encoding import Encode, Invoke, returns_response
 from seawall.http.exchange import AnswerForm, Exchange
 from seawall.http.forms import FormLimits
@@ -69,6 +70,11 @@ class Composer:
     def route(self, route: Route) -> Plan:
         """Compile the plan of one route for ASGI."""
         return self._route(route, AsgiCarrier(self.exchange))
+
+    def probe(self, route: Route) -> Plan:
+        """Compile the plan of a route for those who run the service: any host may be asked for, no page may read it."""
+        own = [fragment for fragment in self.edge if not isinstance(fragment, (Hosts, Cors))]
+        return replace(self, edge=own).route(route)
 
     def wire(self, route: Route) -> Plan | None:
         """Compile the plan of one route for the server's own protocol class, or None for one that needs ASGI."""

@@ -15,7 +15,7 @@ from seawall.http.parameters import Header
 from seawall.http.reference import PAGE_TYPE, assets, page, page_policy
 from seawall.problems import NotFound
 
-__all__ = ["Documented", "document_handlers"]
+__all__ = ["DocumentSource", "Documented", "document_handlers"]
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -30,6 +30,20 @@ class Documented(Protocol):
     def index(self) -> dict[str, Any]:
         """Return what leads to the documents of every version."""
         ...
+
+
+class DocumentSource:
+    """Stands for the compiled service in its own document's plan, which is compiled before the service is."""
+
+    built: Documented
+
+    def document(self, version: str | None) -> dict[str, Any]:
+        """Return the OpenAPI document of one version, or of everything."""
+        return self.built.document(version)
+
+    def index(self) -> dict[str, Any]:
+        """Return what leads to the documents of every version."""
+        return self.built.index()
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,13 @@ class ServiceSettings(Table, table="service", env_prefix="SEAWALL_SERVICE_"):
         default="production", description="Development shows tracebacks to callers and writes readable logs."
     )
     docs: bool = Field(default=True, description="Whether the API's description and its reference page are served.")
+    health: bool = Field(
+        default=True, description="Whether `/health/live`, `/health/ready` and `/health/startup` are served."
+    )
+    health_detail: Literal["never", "loopback", "always"] = Field(
+        default="loopback",
+        description="Who is told which checks passed: nobody, callers on this machine, or everybody.",
+    )
 
 
 class HttpSettings(Table, table="http", env_prefix="SEAWALL_HTTP_"):
@@ -182,7 +189,18 @@ class ServerSettings(Table, table="server", env_prefix="SEAWALL_SERVER_"):
         default=10_000, ge=1, le=1_000_000, description="Most open connections of one worker; then 503."
     )
     shutdown_seconds: Seconds = Field(
-        default=30.0, ge=0, le=_DAY, description="How long calls in progress may still take when the server stops."
+        default=30.0,
+        ge=0,
+        le=_DAY,
+        description="How long stopping may take: 70 % of it for calls, up to 85 % for background tasks, the rest for "
+        "resources.",
+    )
+    drain_grace: Seconds = Field(
+        default=0.2,
+        ge=0,
+        le=_DAY,
+        description="How long the server still accepts connections once it has begun to stop; behind a load balancer, "
+        "longer than that takes to notice.",
     )
 
 
