@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seawall.direct import DirectPlans, key_of, provide
+from seawall.direct import DirectPlans, key_of
 from seawall.group import Declaration
 from seawall.http.answers import Failures
 from seawall.http.binding import bind
@@ -73,7 +73,7 @@ class Built:
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
         for plan in (*self.plans, *self.wires(), *self.direct.compiled()):
-            provide(plan, values)
+            plan.provide(values)
 
     def use_wire(self) -> None:
         """Compile the plans that the server's own protocol class can call; none behind ASGI middleware.

@@ -13,7 +13,7 @@ from seawall.plan import Fragment, Plan, Writer, compile_plan
 from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
 from seawall.resources import CallResources
 
-__all__ = ["DirectPlans", "key_of", "provide"]
+__all__ = ["DirectPlans", "key_of"]
 
 
 class DirectPlans(Mapping[str, Plan]):
@@ -34,7 +34,7 @@ class DirectPlans(Mapping[str, Plan]):
         plan = self._plans.get(name)
         if plan is None:
             plan = self._plans[name] = self._compile(*self._offered[name])
-            provide(plan, self._values)
+            plan.provide(self._values)
         return plan
 
     def __iter__(self) -> Iterator[str]:
@@ -98,10 +98,3 @@ def _member(hint: Any) -> Any:
 def key_of(operation: Operation) -> str:
     """Return what *operation* is called by: its name, and its version where it has one."""
     return operation.name if operation.version is None else f"{operation.name}@{operation.version}"
-
-
-def provide(plan: Plan, values: Mapping[Any, Any]) -> None:
-    """Put started resources where *plan* finds them."""
-    for name, kind in plan.resources:
-        if kind in values:
-            plan.namespace[name] = values[kind]

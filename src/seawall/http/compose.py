@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seawall.http.answers import Answer, Failures
@@ -15,7 +15,7 @@ from seawall.http.checks import Checks
 from seawall.http.compression_asgi import Compression
 from seawall.http.deliver import Deliver
 from seawall.http.edge import Cors, Hosts
-from seawall.http.encoding import Encode, Invoke, returns_response
+from seawall.http.encoding import AllRepresentations, Encode, Invoke, returns_response
 from seawall.http.exchange import AnswerForm, Exchange
 from seawall.http.forms import FormLimits
 from seawall.http.mounts import Mount, Mounted, already_sent
@@ -50,6 +50,7 @@ class Composer:
         forms: How much a form may hold.
         max_query_fields: How many fields a query may have.
         versions: How callers name versions; None where there are none.
+        representations: How results are encoded.
     """
 
     exchange: Exchange
@@ -61,6 +62,7 @@ class Composer:
     forms: FormLimits
     max_query_fields: int
     versions: Versions | None
+    representations: AllRepresentations = field(default_factory=AllRepresentations)
 
     def guards(self, policy: Policy) -> Iterator[Fragment]:
         """Return everything that *policy* asks to stand guard."""
@@ -86,7 +88,7 @@ class Composer:
     def _route(self, route: Route, carrier: HttpCarrier) -> Plan:
         arguments = Arguments()
         by_media = self.versions is not None and self.versions.by == "media"
-        encode = Encode(route, route.version if by_media else None)
+        encode = Encode(route, self.representations, route.version if by_media else None)
         checks = [check for bound in route.bounds for check in bound.checks]
         wanted = [bound.parameter.type for bound in route.bounds if bound.source is Source.RESOURCE]
         wanted += [kind for check in checks for _, kind in check.resources]

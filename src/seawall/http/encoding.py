@@ -21,7 +21,7 @@ from seawall.plan import Place, Writer
 from seawall.problems import NotAcceptable
 from seawall.resources import CallResources
 
-__all__ = ["Encode", "Invoke", "returns_response"]
+__all__ = ["AllRepresentations", "Encode", "Invoke", "returns_response"]
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -66,8 +66,9 @@ class Encode:
     place = Place.ENCODE
     note = "JSON or MessagePack by Accept"
 
-    def __init__(self, route: Route, version: str | None = None) -> None:
+    def __init__(self, route: Route, remembered: AllRepresentations, version: str | None = None) -> None:
         self._route = route
+        self._remembered = remembered
         self._returns = route.operation.returns
         self._version = version
 
@@ -87,7 +88,7 @@ class Encode:
             inner()
             writer.lines("response = result", f"status = {status}", "body = None")
             return
-        representations = Representations(self._returns, self._version)
+        representations = self._remembered.of(self._returns, self._version)
         chosen = writer.bind("representations", representations.chosen)
         choose = writer.bind("choose_representation", representations.choose)
         writer.line('accept = headers.get(b"accept")')
@@ -116,6 +117,20 @@ class Encode:
             writer.lines("content_type = None", 'body = b""')
         with writer.block("else:"):
             writer.line("body = encode(result)")
+
+
+class AllRepresentations:
+    """The representations of a service: one for all operations whose results are encoded alike."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Representations] = {}
+
+    def of(self, returns: Any, version: str | None) -> Representations:
+        """Return the representations of what an operation returns, in a version that media types name."""
+        key = (returns if is_model(returns) else None, version)
+        if key not in self._known:
+            self._known[key] = Representations(returns, version)
+        return self._known[key]
 
 
 class Representations:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from seawall.operation import Operation, Policy
-from seawall.plan.code import CodeCache
+from seawall.plan.code import CodeCache, put
 from seawall.plan.guards import Fragment
 from seawall.plan.places import Place
 from seawall.plan.writer import Writer
@@ -35,7 +35,7 @@ class Plan:
         policy: The effective policy.
         source: The generated source.
         run: The coroutine function.
-        namespace: The globals of `run`; app-scoped resources are put there when they have started.
+        namespace: What `run` refers to, by name.
         resources: Which names of the namespace stand for which resource types.
         route: What the transport knows the operation by, if anything.
     """
@@ -49,6 +49,13 @@ class Plan:
     namespace: dict[str, Any]
     resources: tuple[tuple[str, Any], ...] = ()
     route: Any = None
+
+    def provide(self, values: Mapping[Any, Any]) -> None:
+        """Put app-scoped resources, by their types, where `run` finds them once they have started."""
+        for name, kind in self.resources:
+            if kind in values:
+                self.namespace[name] = values[kind]
+                put(self.run, name, values[kind])
 
 
 def compile_plan(

@@ -209,8 +209,7 @@ async def test_operations_of_one_form_share_their_code():
         app.get(f"/r{number}/{{order_id}}", name=f"r{number}")(read)
     plans = app.build().plans
     assert len({plan.source for plan in plans}) == 1
-    assert len({plan.run.__code__.co_code for plan in plans}) == 1
-    assert len({plan.run.__code__.co_filename for plan in plans}) == 20
+    assert len({id(plan.run.__code__) for plan in plans}) == 1
 
 
 def test_values_are_bound_never_written_into_the_source():
@@ -236,8 +235,8 @@ async def test_tracebacks_show_the_generated_line_and_the_operation(caplog):
     await exchange(app, "GET", "/orders/7")
     (record,) = caplog.records
     text = "".join(traceback.format_exception(*record.exc_info))
-    # A number tells it from plans of the same name but another source, which other tests may have compiled.
-    assert re.search(r'File "<seawall plan read_order \(asgi\)( #\d+)?>"', text)
+    # The number is that of the form, which all operations of one form share.
+    assert re.search(r'File "<seawall plan \d+>"', text)
     assert "result = await _operation(p_order_id)" in text
     assert "return order_id // 0" in text
     assert "ZeroDivisionError" in text
