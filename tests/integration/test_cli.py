@@ -21,6 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 from seawall.cli.app import app
+from support.process import Watched
 
 SHOP = '''
 import asyncio
@@ -150,49 +151,14 @@ def in_process(folder, arguments, variables):
     return SimpleNamespace(returncode=result.exit_code, stdout=result.stdout, stderr=result.stderr)
 
 
-class Process:
+class Process(Watched):
     """A running command; its lines are read as they come."""
 
     def __init__(self, folder, *arguments, pass_fds=(), **variables):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "seawall", *arguments],
-            cwd=folder,
-            env=environment(**variables),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=pass_fds,
-        )
-        self.output = ""
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self.process.stdout, selectors.EVENT_READ)
-        self._seen = 0
-
-    def until(self, pattern):
-        """Read until *pattern* has come after what was found before; return the match."""
-        end = time.monotonic() + FINISHED
-        while True:
-            found = re.compile(pattern).search(self.output, self._seen)
-            if found:
-                self._seen = found.end()
-                return found
-            assert time.monotonic() < end, f"{pattern!r} did not come:\n{self.output}"
-            if self._selector.select(0.1):
-                chunk = os.read(self.process.stdout.fileno(), 65536).decode()
-                assert chunk, f"it ended before {pattern!r} came:\n{self.output}"
-                self.output += chunk
+        super().__init__("seawall", *arguments, folder=folder, environment=environment(**variables), fds=pass_fds)
 
     def url(self):
         return self.until(r"listening on (http://[\w.\[\]:]+)")[1]
-
-    def end(self, number=signal.SIGTERM):
-        """Send a signal, wait for the end, return the exit status."""
-        self.process.send_signal(number)
-        return self.ended()
-
-    def ended(self):
-        rest, _ = self.process.communicate(timeout=FINISHED)
-        self.output += rest.decode()
-        return self.process.returncode
 
 
 @contextmanager
@@ -201,10 +167,7 @@ def running(folder, *arguments, **options):
     try:
         yield each
     finally:
-        if each.process.poll() is None:
-            each.process.kill()
-        each.process.communicate()
-        each._selector.close()
+        each.close()
 
 
 class TestLooking:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,18 +19,16 @@ PATIENCE = 20.0
 """Seconds after which a process that should have done something is taken to hang."""
 
 
-class Served:
-    """``seawall run`` in a process of its own; what it writes is read as it comes."""
+class Watched:
+    """A running Python module; what it writes is read as it comes."""
 
     def __init__(
-        self, target: str, folder: Path, *, fds: Sequence[int] = (), module: str = "seawall", **variables: str
+        self, module: str, *arguments: str, folder: Path, environment: Mapping[str, str], fds: Sequence[int] = ()
     ) -> None:
-        where = [f"--fd={fd}" for fd in fds] or ["--port=0"]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SEAWALL_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, "run", target, *where],
+            [sys.executable, "-m", module, *arguments],
             cwd=folder,
-            env={**kept, **variables},
+            env=dict(environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=fds,
@@ -54,11 +52,6 @@ class Served:
                 assert chunk, f"it ended before {pattern!r} came:\n{self.output}"
                 self.output += chunk
 
-    def address(self) -> tuple[str, int]:
-        """Wait until it listens; return where."""
-        host, _, port = self.until(r"listening on http://([\w.]+:\d+)")[1].rpartition(":")
-        return host, int(port)
-
     def tell(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
@@ -78,6 +71,22 @@ class Served:
             self.process.kill()
         self.process.communicate()
         self._selector.close()
+
+
+class Served(Watched):
+    """``seawall run`` in a process of its own."""
+
+    def __init__(
+        self, target: str, folder: Path, *, fds: Sequence[int] = (), module: str = "seawall", **variables: str
+    ) -> None:
+        where = [f"--fd={fd}" for fd in fds] or ["--port=0"]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SEAWALL_")}
+        super().__init__(module, "run", target, *where, folder=folder, environment={**kept, **variables}, fds=fds)
+
+    def address(self) -> tuple[str, int]:
+        """Wait until it listens; return where."""
+        host, _, port = self.until(r"listening on http://([\w.]+:\d+)")[1].rpartition(":")
+        return host, int(port)
 
 
 @contextlib.contextmanager

@@ -26,7 +26,6 @@ _DOMAIN = re.compile(
 _SAME_SITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
 _MAX_PAIR = 4096  # octets of name and value together that browsers keep (RFC 6265bis §5.6)
 _MAX_ATTRIBUTE = 1024  # octets of an attribute's value (RFC 6265bis §5.6)
-_EPOCH = b"Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 class CookieOptions(TypedDict, total=False):
