@@ -114,6 +114,8 @@ class Problem(SeawallError):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "about:blank"
     title: ClassVar[str] = "Problem"
+    guard: str = ""
+    """The guard that refused the call, if one did; for metrics and logs, never told to the caller."""
 
     def __init__(
         self,
