@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from seawall.clock import Clock, Random, SystemClock, SystemRandom
 from seawall.group import Group
+from seawall.host import Host
 from seawall.http.versions import Versions
 from seawall.lifecycle import Lifecycle, Living
 from seawall.operation import Operation, PolicyOptions, describe
@@ -98,6 +99,8 @@ class Service(Group, Living):
         self.resources.default(Clock, self.clock)
         self.resources.default(Random, self.random)
         self.lifecycle = Lifecycle(self.clock, self.random)
+        self.host = Host()
+        """This process's place among those that serve the service; the server sets it before plans are compiled."""
         self.mounts: list[MountDeclaration] = []
         self.middlewares: list[Callable[[App], App]] = []
         self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
