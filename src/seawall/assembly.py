@@ -15,7 +15,7 @@ from seawall.http.binding import bind
 from seawall.http.compose import Composer
 from seawall.http.compression import Compressor
 from seawall.http.cors import CorsPolicy
-from seawall.http.dispatch import Matcher, Table
+from seawall.http.dispatch import Table
 from seawall.http.documents import DocumentSource, document_handlers
 from seawall.http.edge import Cors, Hosts, Limits, Proxies
 from seawall.http.exchange import Exchange, RequestIds
@@ -57,6 +57,8 @@ class Built:
         service: The service.
         composer: What its plans were compiled with.
         routed: The plans of all routes, those of the document and its page included.
+        tables: The routes' ASGI targets, by method.
+        wires: The plans of those routes that the server's own protocol class can call; none before `use_wire`.
     """
 
     routes: tuple[Route, ...]
@@ -69,10 +71,12 @@ class Built:
     service: Service
     composer: Composer
     routed: tuple[Plan, ...]
+    tables: Mapping[str, Table]
+    wires: tuple[Plan, ...] = ()
 
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
-        for plan in (*self.plans, *self.wires(), *self.direct.compiled()):
+        for plan in (*self.plans, *self.wires, *self.direct.compiled()):
             plan.provide(values)
 
     def use_wire(self) -> None:
@@ -82,15 +86,15 @@ class Built:
         """
         if self.service.middlewares:
             return
-        wires = {plan.run: self.composer.wire(plan.route) for plan in self.routed}
-        surface = self.surface
-        surface.wires = {run: WirePlan(plan, plan.policy.max_body) for run, plan in wires.items() if plan is not None}
-        surface.wire_matchers = {method.encode(): matcher for method, matcher in surface.matchers.items()}
+        compiled = {plan.run: self.composer.wire(plan.route) for plan in self.routed}
+        self.wires = tuple(plan for plan in compiled.values() if plan is not None)
+        targets = {run: WirePlan(plan.run, plan.policy.max_body) for run, plan in compiled.items() if plan is not None}
+        asgi_only = WirePlan(None, 0)
+        self.surface.wires = {
+            method.encode(): table.retargeted(targets, asgi_only).compile(self.composer.codes, f"{method} (wire)")
+            for method, table in self.tables.items()
+        }
         self.provide(self.service.resources.values)
-
-    def wires(self) -> Iterator[Plan]:
-        """Return the plans of those routes that the server's own protocol class can call."""
-        return (wired.plan for wired in self.surface.wires.values())
 
     def close(self) -> None:
         """Take back timers."""
@@ -131,12 +135,13 @@ class Built:
         """Answer from now on as *other* does; running calls end as they began."""
         self.routes, self.plans, self.direct, self.mounts = other.routes, other.plans, other.direct, other.mounts
         self.deadlines, self.composer, self.routed = other.deadlines, other.composer, other.routed
+        self.tables = other.tables
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
         surface.cors, surface.max_path, surface.doors = fresh.cors, fresh.max_path, fresh.doors
         if surface.wires:
             other.use_wire()
-            surface.wire_matchers, surface.wires = fresh.wire_matchers, fresh.wires
+            surface.wires, self.wires = fresh.wires, other.wires
 
 
 def assemble(service: Service) -> Built:
@@ -161,7 +166,9 @@ def assemble(service: Service) -> Built:
         *(composer.route(route) for route in own),
         *(composer.probe(route) for route in probes if settings.service.health),
     )
-    surface = _surface(service, settings, composer, (*plans, *own_plans), mounted, composer.fallback(base))
+    fallback = composer.fallback(base)
+    tables = _tables(service, (*plans, *own_plans), fallback)
+    surface = _surface(service, settings, composer, tables, mounted, fallback)
     app: Any = surface.app()
     for wrap in service.middlewares:
         app = wrap(app)
@@ -176,6 +183,7 @@ def assemble(service: Service) -> Built:
         service=service,
         composer=composer,
         routed=(*plans, *own_plans),
+        tables=tables,
     )
     documents.built = built
     return built
@@ -199,13 +207,12 @@ def _surface(
     service: Service,
     settings: Settings,
     composer: Composer,
-    plans: Sequence[Plan],
+    tables: Mapping[str, Table],
     mounted: Sequence[tuple[Mount, Plan]],
     fallback: Plan,
 ) -> Surface:
-    matchers = _matchers(service, plans, fallback, composer.codes)
     return Surface(
-        matchers=matchers,
+        matchers={method: table.compile(composer.codes, method) for method, table in tables.items()},
         mounts=mounted,
         fallback=fallback.run,
         cors=_cors(settings),
@@ -362,7 +369,7 @@ def _cors(settings: Settings) -> CorsPolicy | None:
     )
 
 
-def _matchers(service: Service, plans: Sequence[Plan], fallback: Plan, codes: CodeCache) -> dict[str, Matcher]:
+def _tables(service: Service, plans: Sequence[Plan], fallback: Plan) -> dict[str, Table]:
     tables: dict[str, Table] = {}
     switched: dict[Any, tuple[Template, dict[str, Any]]] = {}
     for plan in plans:
@@ -381,7 +388,7 @@ def _matchers(service: Service, plans: Sequence[Plan], fallback: Plan, codes: Co
             heads.static.setdefault(path, head_target(target))
         for form, target in tables["GET"].dynamic.items():
             heads.dynamic.setdefault(form, head_target(target))
-    return {method: table.compile(codes, method) for method, table in tables.items()}
+    return tables
 
 
 def _offered(service: Service, base: Policy, routes: Sequence[Route]) -> dict[str, tuple[Operation, Policy]]:

@@ -20,13 +20,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from seawall.http.dispatch import Matcher, split_raw
 from seawall.http.exchange import merge_fields
 from seawall.http.surface import NO_PARTS, Surface
-from seawall.http.wire import EAGER, WirePlan
+from seawall.http.wire import EAGER
 from seawall.protocol import BoundedProtocol, ConnectionLimits
 
 __all__ = ["WireProtocol", "WireRequest", "wire_protocol"]
 
 MAX_BODY = 256 * 1024
 """Bytes; a larger body goes the ASGI way, where it is read piece by piece under flow control."""
+
+Run = Callable[[Any], Coroutine[Any, Any, None]]
 
 _NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
 _message_begin = BoundedProtocol.on_message_begin
@@ -63,14 +65,14 @@ class WireRequest:
     def __init__(
         self,
         protocol: WireProtocol,
-        plan: WirePlan,
+        run: Run,
         headers: dict[bytes, bytes],
         path: str,
         parts: list[str],
         query: bytes,
     ) -> None:
         self._protocol = protocol
-        self.run = plan.plan.run
+        self.run = run
         self.fields = protocol.headers
         self.headers = headers
         self.path = path
@@ -137,9 +139,16 @@ class WireProtocol(BoundedProtocol):
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made only for one that goes the ASGI way."""
         self.url = b""
-        self.expect_100_continue = False
         self.headers = []
         self.scope = {}  # type: ignore[typeddict-item]  # a request has begun and has no path yet
+
+    def on_url(self, url: bytes) -> None:
+        """Keep the target; it comes in one piece, unless the network has cut it."""
+        self.url = self.url + url if self.url else url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header field; what it asks for is looked at once all of them are there."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
@@ -148,9 +157,10 @@ class WireProtocol(BoundedProtocol):
             self.unparsed = 0
             self.cycle = request  # type: ignore[assignment]  # it stands for a cycle
             return
-        url, fields, expect, pending = self.url, self.headers, self.expect_100_continue, self.scope
+        url, fields, pending = self.url, self.headers, self.scope
         _message_begin(self)
-        self.url, self.expect_100_continue = url, expect
+        self.url = url
+        self.expect_100_continue = any(name == b"expect" and value.lower() == b"100-continue" for name, value in fields)
         self.headers = self.scope["headers"] = fields
         if self.awaited is pending:
             self.awaited = self.scope
@@ -160,7 +170,7 @@ class WireProtocol(BoundedProtocol):
         """Return the request if it can go the short way."""
         parser = self.parser
         url = self.url
-        matcher = self.surface.wire_matchers.get(parser.get_method())
+        matcher = self.surface.wires.get(parser.get_method())
         if matcher is None or self.root_path or url[:1] != b"/" or 35 in url or parser.get_http_version() != "1.1":
             return None
         fields = self.headers
@@ -171,16 +181,15 @@ class WireProtocol(BoundedProtocol):
             headers = merge_fields(fields)
         raw_path, _, query = url.partition(b"?")
         try:
-            path, parts, target = _find(matcher, raw_path)
+            path, parts, plan = _find(matcher, raw_path)
         except ValueError:
             return None
-        plan = self.surface.wires.get(target)
-        if plan is None:
+        if plan is None or plan.run is None:
             return None
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > min(plan.max_body, MAX_BODY)):
             return None
-        return WireRequest(self, plan, headers, path, parts, query)
+        return WireRequest(self, plan.run, headers, path, parts, query)
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""

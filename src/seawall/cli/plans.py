@@ -85,7 +85,7 @@ def _chosen(built: Built, operation: str | None, carrier: str) -> Sequence[Plan]
         built.use_wire()  # otherwise the server does, once it serves
     by_carrier: dict[str, Sequence[Plan]] = {
         "asgi": built.plans,
-        "wire": tuple(built.wires()),
+        "wire": built.wires,
         "direct": tuple(built.direct.values()),
     }
     plans = by_carrier[carrier]

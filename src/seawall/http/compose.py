@@ -29,6 +29,8 @@ from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]
 
+Fields = tuple[tuple[bytes, bytes], ...]
+
 VARY_ACCEPT: tuple[bytes, bytes] = (b"vary", b"accept")
 
 
@@ -51,6 +53,7 @@ class Composer:
         max_query_fields: How many fields a query may have.
         versions: How callers name versions; None where there are none.
         representations: How results are encoded.
+        bases: Header fields of answers, one object for all that are equal.
     """
 
     exchange: Exchange
@@ -63,6 +66,7 @@ class Composer:
     max_query_fields: int
     versions: Versions | None
     representations: AllRepresentations = field(default_factory=AllRepresentations)
+    bases: dict[Fields, Fields] = field(default_factory=dict)
 
     def guards(self, policy: Policy) -> Iterator[Fragment]:
         """Return everything that *policy* asks to stand guard."""
@@ -138,11 +142,12 @@ class Composer:
         fragments: list[Fragment] = [carrier.receive(answer), Answer(self.failures), *self.edge, Settle()]
         return self._compile(Operation("", _nothing, (), None), policy, fragments, None, carrier)
 
-    def _base(self, route: Route) -> tuple[tuple[bytes, bytes], ...]:
+    def _base(self, route: Route) -> Fields:
         vary = [VARY_ACCEPT]
         if route.version is not None and self.versions is not None and self.versions.vary is not None:
             vary.append((b"vary", self.versions.vary))
-        return (*self.exchange.base, *vary, *farewell_fields(route.policy))
+        base = (*self.exchange.base, *vary, *farewell_fields(route.policy))
+        return self.bases.setdefault(base, base)
 
     def _compile(
         self, operation: Operation, policy: Policy, fragments: Sequence[Fragment], route: Any, carrier: HttpCarrier

@@ -40,6 +40,13 @@ class Table:
         else:
             self.static["/" + "/".join(segment or "" for segment in template.segments)] = target
 
+    def retargeted(self, targets: Mapping[Any, Any], otherwise: Any) -> Table:
+        """Return a table of the same paths that leads to what *targets* has for each target, or to *otherwise*."""
+        return Table(
+            {path: targets.get(target, otherwise) for path, target in self.static.items()},
+            {form: targets.get(target, otherwise) for form, target in self.dynamic.items()},
+        )
+
     def compile(self, codes: CodeCache, label: str) -> Matcher:
         """Return what finds targets."""
         by_length: dict[int, dict[tuple[bool, ...], dict[Any, Any]]] = {}

@@ -134,7 +134,7 @@ def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inn
 
 def emit_fields(writer: Writer, answer: AnswerForm) -> None:
     """Write the lines that collect the header fields of the answer in ``out``."""
-    base = writer.bind("base_fields", list(answer.base))
+    base = writer.bind("base_fields", answer.base)
     writer.line(
         'out = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), '
         f'(b"x-request-id", request_id), *{base}]'

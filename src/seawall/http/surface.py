@@ -10,7 +10,6 @@ from seawall.call import Call
 from seawall.http.cors import CorsPolicy
 from seawall.http.dispatch import Matcher, split_raw
 from seawall.http.mounts import Mount, guard_websocket
-from seawall.http.wire import WirePlan
 from seawall.plan import Place, Plan, Writer
 from seawall.problems import BadRequest, MethodNotAllowed, NotFound, Problem
 
@@ -33,8 +32,8 @@ class Surface:
         request_ids: Makes ids for WebSockets.
         lifespan: Answers the lifespan protocol.
         doors: What every WebSocket must pass: trusted hosts and proxies.
-        wire_matchers: Finders by method as it stands on the wire; empty where every request must go the ASGI way.
-        wires: The plans for ``wire``, by the target that answers the same requests over ASGI.
+        wires: Finders of plans for ``wire``, by method as it stands on the wire; empty where every request must go
+            the ASGI way.
     """
 
     matchers: Mapping[str, Matcher]
@@ -45,8 +44,7 @@ class Surface:
     request_ids: Callable[[], bytes]
     lifespan: Target
     doors: Sequence[Callable[[Any, Call], None]] = ()
-    wire_matchers: Mapping[bytes, Matcher] = field(default_factory=dict)
-    wires: Mapping[Any, WirePlan] = field(default_factory=dict)
+    wires: Mapping[bytes, Matcher] = field(default_factory=dict)
 
     def app(self) -> Callable[[Any, Any, Any], Awaitable[None]]:
         """Return the ASGI application: a plain function, so that a call costs one coroutine, the plan's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
@@ -26,9 +27,20 @@ def reader(hint: Any) -> Callable[[str], Any] | None:
     if hint is str:
         return None
     if bare(hint) in _NUMBERS:
-        # A number's text is its JSON text, and a bound decoder is an order of magnitude faster than convert().
-        return msgspec.json.Decoder(hint).decode
+        try:
+            return _number_reader(hint)
+        except TypeError:  # its metadata holds something that cannot be hashed
+            return _number_reader.__wrapped__(hint)
     return _converter(hint)
+
+
+@lru_cache(maxsize=256)
+def _number_reader(hint: Any) -> Callable[[str], Any]:
+    """Return one reader for all parameters of one type, so that the plans of many operations have it in common.
+
+    A number's text is its JSON text, and a bound decoder is an order of magnitude faster than convert().
+    """
+    return msgspec.json.Decoder(hint).decode
 
 
 def many_reader(hint: Any) -> Callable[[list[str]], Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compression, emit_fields
-from seawall.plan import Fragment, Place, Plan, Writer
+from seawall.plan import Fragment, Place, Writer
 
 __all__ = ["EAGER", "PlainRequest", "WireCarrier", "WirePlan", "lines_of"]
 
@@ -25,20 +25,15 @@ EAGER = sys.version_info >= (3, 12)
 
 @dataclass(frozen=True, slots=True)
 class WirePlan:
-    """A plan compiled for ``wire``.
+    """A plan compiled for ``wire``, or the note that a path is served over ASGI alone.
 
     Args:
-        plan: The plan.
+        run: The plan's coroutine function; None where the request must go the ASGI way.
         max_body: Bytes of body the operation accepts.
     """
 
-    plan: Plan
+    run: Callable[[Any], Coroutine[Any, Any, None]] | None
     max_body: int
-
-    @property
-    def run(self) -> Callable[[Any], Coroutine[Any, Any, None]]:
-        """Its coroutine function."""
-        return self.plan.run
 
 
 class PlainRequest(Protocol):

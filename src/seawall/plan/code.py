@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from textwrap import indent
 from types import BuiltinMethodType, MethodType
 from typing import Any
 
 __all__ = ["CodeCache", "put"]
 
+_MOST_VARIANTS = 8
+"""Ways of dividing the values of one source into common and own; what fits none of them has all values as its own."""
+
 
 class CodeCache:
     """Compiled code by its source, so that operations of one form are compiled once and run the same instructions.
 
     Compiling sixty lines takes about a millisecond; a thousand operations seldom have more than a few dozen forms.
-    The values a function refers to are its closure's, so that a thousand operations of one form are one code object:
-    what the processor and the interpreter have learnt of one serves all.
+    What a function refers to is global where all functions of the form share it, and in its closure where it is its
+    own. Python touches every cell of a closure at every call: with forty cells for each of a thousand operations
+    those, and not the look-up, were what a call waited for (a fifth of its time).
     """
 
-    __slots__ = ("_makers", "_same")
+    __slots__ = ("_forms", "_same")
 
     def __init__(self) -> None:
         self._same: dict[Any, Any] = {}
-        self._makers: dict[tuple[str, tuple[str, ...]], Callable[..., Callable[..., Any]]] = {}
+        self._forms: dict[tuple[str, tuple[str, ...]], list[_Variant]] = {}
 
     def function(self, source: str, name: str, label: str, namespace: Mapping[str, Any]) -> Callable[..., Any]:
         """Return the function *name* that *source* defines.
@@ -34,42 +39,89 @@ class CodeCache:
             label: What the function calls itself.
             namespace: The values it refers to, by name; `put` changes one.
         """
-        names = tuple(namespace)
-        make = self._makers.get((source, names))
-        if make is None:
-            make = self._makers[source, names] = _compile(source, name, names)
-        function = make(*map(self._one, namespace.values()))
+        values = {key: self.one(value) for key, value in namespace.items()}
+        function = self._variant(source, name, values).function(values)
         function.__qualname__ = label
         return function
 
-    def _one(self, value: Any) -> Any:
+    def _variant(self, source: str, name: str, values: Mapping[str, Any]) -> _Variant:
+        variants = self._forms.setdefault((source, tuple(values)), [])
+        for variant in reversed(variants[1:]):
+            if variant.fits(values):
+                return variant
+        if not variants:
+            variants.append(_Variant.compile(source, name, values, {}))
+        if values is variants[0].example or len(variants) == _MOST_VARIANTS:
+            return variants[0]
+        first = variants[0].example
+        common = {key: value for key, value in values.items() if value is first[key]}
+        variants.append(_Variant.compile(source, name, values, common))
+        return variants[-1]
+
+    def one(self, value: Any) -> Any:
         """Return the one object for all that equal *value*, where equal is as good as the same.
 
-        Every look at ``thing.method`` makes a new object. A thousand plans that each refer to their own would have
-        the processor fetch as many from memory, where one would stay in its cache.
+        Every look at ``thing.method`` makes a new object, which no two plans would have in common.
         """
         if isinstance(value, _INTERCHANGEABLE):
             return self._same.setdefault((type(value), value), value)
         return value
 
 
-_INTERCHANGEABLE = (MethodType, BuiltinMethodType, bytes, str, int, float)
+_INTERCHANGEABLE = (MethodType, BuiltinMethodType, bytes, str, int, float, frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """One source, compiled for one division of its values.
+
+    Args:
+        make: Makes a function of the values that are its own.
+        own: Their names.
+        common: The values all its functions share, by name.
+        example: All values of the first function.
+    """
+
+    make: Callable[..., Callable[..., Any]]
+    own: tuple[str, ...]
+    common: Mapping[str, Any]
+    example: Mapping[str, Any]
+
+    @classmethod
+    def compile(cls, source: str, name: str, values: Mapping[str, Any], common: Mapping[str, Any]) -> _Variant:
+        own = tuple(key for key in values if key not in common)
+        return cls(_compile(source, name, own, common), own, common, values)
+
+    def fits(self, values: Mapping[str, Any]) -> bool:
+        return all(values[key] is value for key, value in self.common.items())
+
+    def function(self, values: Mapping[str, Any]) -> Callable[..., Any]:
+        return self.make(*(values[key] for key in self.own))
 
 
 def put(function: Callable[..., Any], name: str, value: Any) -> None:
-    """Let *function*, made by `CodeCache`, find *value* under *name* from now on."""
+    """Let *function*, made by `CodeCache`, find *value* under *name* from now on.
+
+    Functions that had the same object under that name find the new one as well.
+    """
     code: Any = getattr(function, "__code__", None)
-    cells: Any = getattr(function, "__closure__", None)
-    cells[code.co_freevars.index(name)].cell_contents = value
+    if name in code.co_freevars:
+        cells: Any = getattr(function, "__closure__", None)
+        cells[code.co_freevars.index(name)].cell_contents = value
+    else:
+        namespace: dict[str, Any] = getattr(function, "__globals__", {})
+        namespace[name] = value
 
 
-def _compile(source: str, name: str, names: tuple[str, ...]) -> Callable[..., Callable[..., Any]]:
-    text = f"def make({', '.join(names)}):\n{indent(source, '    ')}    return {name}\n"
+def _compile(
+    source: str, name: str, own: tuple[str, ...], common: Mapping[str, Any]
+) -> Callable[..., Callable[..., Any]]:
+    text = f"def make({', '.join(own)}):\n{indent(source, '    ')}    return {name}\n"
     filename = _filename(name, text)
     # The standard library's own way (dataclasses, attrs) of giving generated code a visible source:
     # an entry without a modification time is never dropped by checkcache().
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = dict(common)
     exec(compile(text, filename, "exec"), scope)  # noqa: S102 - the source is ours, made from no input
     make: Callable[..., Callable[..., Any]] = scope["make"]
     return make

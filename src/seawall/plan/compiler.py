@@ -85,7 +85,7 @@ def compile_plan(
     writer = Writer()
     with writer.block(f"async def plan({signature}):"):
         _nest(writer, ordered)
-    source = writer.source
+    source = codes.one(writer.source)
     run = codes.function(source, "plan", f"{operation.name or 'fallback'} ({carrier})", writer.namespace)
     resources = tuple((name, value.type) for name, value in writer.namespace.items() if isinstance(value, AppResource))
     steps = tuple(Step(fragment.name, fragment.place, getattr(fragment, "note", "")) for fragment in ordered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -58,6 +59,7 @@ class Writer:
             name, number = f"_{stem}", 2
             while name in self.namespace:
                 name, number = f"_{stem}_{number}", number + 1
+            name = sys.intern(name)  # a thousand plans of one form have the same names
             self._ids[key] = name
             self.namespace[name] = value
         return name

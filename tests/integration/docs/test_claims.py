@@ -428,7 +428,7 @@ async def test_guards(example: Example) -> None:
 async def test_the_order_is_the_same_for_every_carrier(example: Example) -> None:
     built = example("own_guards.py").service.build()
     built.use_wire()
-    plans = [plan for plan in (*built.plans, *built.wires(), built.direct["list_drafts"]) if plan.name == "list_drafts"]
+    plans = [plan for plan in (*built.plans, *built.wires, built.direct["list_drafts"]) if plan.name == "list_drafts"]
     assert sorted(plan.carrier for plan in plans) == ["asgi", "direct", "wire"]
     for plan in plans:
         names = [step.name for step in plan.steps]
