@@ -95,6 +95,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, default=3, help="measured rounds (default 3)")
     parser.add_argument("--seconds", type=_positive, default=5, help="seconds per measurement (default 5)")
     parser.add_argument("--connections", type=_positive, default=64, help="kept-alive connections (default 64)")
+    parser.add_argument("--python", metavar="PATH", help="interpreter of the Python contenders (default: the quickest)")
     parser.add_argument("--list", action="store_true", help="name contenders and workloads, and stop")
     parser.add_argument("--setup", action="store_true", help="install and build the contenders, and stop")
     return parser.parse_args()
@@ -127,7 +128,7 @@ def main() -> int:
     if shutil.which("wrk") is None:
         console.print("wrk, the load generator, is not installed (Debian: apt-get install wrk).")
         return 2
-    ready, skipped = setup.prepare(options.only or {each.name for each in CONTENDERS})
+    ready, skipped = setup.prepare(options.only or {each.name for each in CONTENDERS}, options.python)
     for name, why in skipped.items():
         console.print(f"[yellow]skipped[/] {name}: {why}")
     if options.setup:

@@ -17,11 +17,12 @@ class Contender:
     packages: tuple[str, ...] = ()
     routes: bool = True
     variables: tuple[tuple[str, str], ...] = ()
+    options: tuple[str, ...] = ()
 
     def command(self, port: int) -> list[str]:
         """Return the one command that serves this contender on a loopback port."""
         if self.kind == "go":
-            return [str(BUILD / self.target), "-address", f"{HOST}:{port}"]
+            return [str(BUILD / self.target), "-address", f"{HOST}:{port}", *self.options]
         address = ["--host", HOST, "--port", str(port)]
         if self.kind == "seawall":
             return [str(PYTHON), "-m", "seawall", "run", self.target, *address, *SEAWALL_OPTIONS]
@@ -64,4 +65,5 @@ CONTENDERS = (
     Contender("falcon", "uvicorn", "benchmarks.contenders.falcon_app:app", ("falcon",)),
     Contender("nethttp", "go", "go_nethttp"),
     Contender("gin", "go", "go_gin"),
+    Contender("gin-bind", "go", "go_gin", routes=False, options=("-bind",)),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.contenders import Contender
+from benchmarks.harness.interpreter import speed
 from benchmarks.harness.paths import BUILD, PYTHON
 
 SERVER_PACKAGES = ("uvicorn", "uvloop", "httptools", "msgspec")
@@ -22,6 +23,7 @@ def describe() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine(),
         "python": _said([str(PYTHON), "-c", "import platform; print(platform.python_version())"]),
+        "python_probe_microseconds": round(speed(str(PYTHON)), 2),
         "go": _said(["go", "version"]),
         "wrk": _said(["wrk", "--version"], ok=(0, 1)).partition(" [")[0],
         "load_average_1m": round(os.getloadavg()[0], 2),

@@ -4,10 +4,10 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from benchmarks.harness.contenders import CONTENDERS, Contender
+from benchmarks.harness.interpreter import quickest
 from benchmarks.harness.paths import BENCHMARKS, BUILD, PYTHON, REQUIREMENTS, ROOT, VENV
 
 DEBIAN_GOPATH = Path("/usr/share/gocode")  # where Debian's golang-*-dev packages put their sources
@@ -18,18 +18,22 @@ class UnavailableError(Exception):
     """This contender cannot take part here; the message says why."""
 
 
-def prepare_python() -> None:
+def prepare_python(python: str | None) -> None:
     """Make benchmarks/.venv, again whenever the pinned versions or Seawall's own dependencies have changed.
+
+    Args:
+        python: The interpreter; the quickest there is by default. One that is named is used from now on.
 
     Raises:
         subprocess.CalledProcessError: The packages could not be installed; pip has said why.
     """
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
     stamp = VENV / "installed.sha256"
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted and python is None:
         return
+    python = python or quickest()
     print("Installing the Python contenders into benchmarks/.venv …", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+    subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "-r", str(REQUIREMENTS), "-e", str(ROOT)], check=True)
     stamp.write_text(wanted)
@@ -44,7 +48,7 @@ def prepare_go(contender: Contender) -> None:
     go = shutil.which("go")
     if go is None:
         raise UnavailableError("Go is not installed (Debian: golang-go)")
-    if contender.name == "gin" and not GIN_SOURCE.is_dir():
+    if contender.target == "go_gin" and not GIN_SOURCE.is_dir():
         raise UnavailableError("Gin is not installed (Debian: golang-github-gin-gonic-gin-dev)")
     source = BENCHMARKS / "contenders" / contender.target
     binary = BUILD / contender.target
@@ -64,13 +68,13 @@ def prepare_go(contender: Contender) -> None:
         raise UnavailableError(f"the Go compiler refused it: {build.stderr.strip()}")
 
 
-def prepare(names: set[str]) -> tuple[list[Contender], dict[str, str]]:
+def prepare(names: set[str], python: str | None = None) -> tuple[list[Contender], dict[str, str]]:
     """Make ready the contenders of these names; return those that can run and why the others cannot."""
     chosen = [contender for contender in CONTENDERS if contender.name in names]
     ready: list[Contender] = []
     skipped: dict[str, str] = {}
     if any(contender.kind != "go" for contender in chosen):
-        prepare_python()
+        prepare_python(python)
     for contender in chosen:
         try:
             if contender.kind == "go":
