@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import uvicorn
 
 from seawall import logs
@@ -292,10 +293,7 @@ def serve(
 
 def _tell_the_end(lifecycle: Lifecycle, requests: int, watch: Watch) -> None:
     cut, budget = lifecycle.cut, lifecycle.budget
-    parts = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in dataclasses.asdict(cut).items()
-    }
-    watch.tell(Stopped(requests, **parts))
+    watch.tell(msgspec.convert({"type": "stopped", "requests": requests, **dataclasses.asdict(cut)}, Stopped))
     facts = {
         "requests": requests,
         "seconds": round(budget.spent, 3) if budget else 0.0,
