@@ -61,6 +61,7 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._watch = watch or Unwatched()
+        self._has_said_stopping = False
         self._seconds = settings.shutdown_seconds
         self._ready, self._reload = hooks
         self._service = service
@@ -114,12 +115,17 @@ class Server(uvicorn.Server):
         if not self.started:
             self.lifespan.abandon()
             return
-        if self._service.lifecycle.budget is None:
-            self._watch.tell(Stopping())
+        self._say_stopping()
         budget = self._drain.begin(self._seconds)
         if again and not budget.hurried:
             logger.warning("told to stop again: waiting for nothing more")
             budget.hurry()
+
+    def _say_stopping(self) -> None:
+        """Tell the watch, once: the server's own round may have seen that it should end before `_exit` is called."""
+        if not self._has_said_stopping:
+            self._has_said_stopping = True
+            self._watch.tell(Stopping())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the service, then listen, then say so."""
@@ -145,6 +151,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let running calls end, cancel those that do not, close the resources: all within the time there is."""
         ticking = asyncio.get_running_loop().create_task(self._keep_ticking(), name="seawall ticks")
+        self._say_stopping()
         listeners = Listeners(sockets or (), self.servers, self._protocol, self.config.backlog)
         try:
             # The budget is kept by every step; this is for what no step has a hold on, such as a mount's end.
