@@ -13,35 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from support.load import Load
-from support.process import PATIENCE, Served, Watched, Wire
+from support.process import PATIENCE, Watched, Wire
+from support.workers import Group, kill_under_load, roll_under_load
 
 HERE = Path(__file__).parent
 DIED = r"worker \d died \((SIGKILL|SIGABRT|exit status \d+)\) and is started again|worker \d is started again"
-
-
-class Group(Served):
-    """A supervisor and its workers."""
-
-    def __init__(self, folder: Path, behaviour="", workers=2, *, module="seawall", drain="on", fds=(), **settings):
-        self.behaviour = folder / "behaviour"
-        self.behaviour.write_text(behaviour)
-        variables = {f"SEAWALL_{name.upper()}": str(value) for name, value in settings.items()}
-        variables |= {"APP_BEHAVIOUR": str(self.behaviour), "APP_DRAIN": drain, "SEAWALL_LOG_FORMAT": "json"}
-        super().__init__(
-            "workers_app:service", HERE, fds=fds, module=module, SEAWALL_SERVER_WORKERS=str(workers), **variables
-        )
-
-    def status(self):
-        """Ask the supervisor how the workers are."""
-        self.tell(signal.SIGUSR1)
-        return json.loads(self.until(r'\{[^\n]*"message":"status: [^\n]*\}')[0])["workers"]
-
-    def pids(self):
-        return [each["pid"] for each in self.status()]
-
-    def last(self):
-        return json.loads(self.output.splitlines()[-1])
 
 
 @pytest.fixture
@@ -201,7 +177,7 @@ class TestDeath:
     def test_without_the_protection_it_stays(self, group):
         each = group(server_worker_timeout="0", server_shutdown_seconds="0")
         before = set(each.pids()) if each.address() else set()
-        with Wire(each_address(each)) as client:
+        with Wire(each.where()) as client:
             client.send("/block?seconds=1000")
             each.until("in the call")
             time.sleep(3.5)
@@ -235,42 +211,6 @@ class TestDeath:
         assert each.end() == 0
 
 
-def each_address(each):
-    host, _, port = each.output.split("listening on http://")[1].split('"')[0].rpartition(":")
-    return host, int(port)
-
-
-async def kill_under_load(each):
-    """Kill one of two workers under load; return what the clients saw, its pid, and the seconds until both serve."""
-    address = await asyncio.to_thread(each.address)
-    load, stop = Load(address, path="/who"), asyncio.Event()
-    running = asyncio.create_task(load.run(stop))
-    await asyncio.sleep(0.5)
-    victim = (await asyncio.to_thread(each.pids))[0]
-    began = time.monotonic()
-    os.kill(victim, signal.SIGKILL)
-    await asyncio.to_thread(each.until, r"worker 0 is ready")
-    seconds = time.monotonic() - began
-    await asyncio.sleep(0.3)
-    stop.set()
-    await running
-    return load, victim, seconds
-
-
-async def roll_under_load(each, times, rate=200):
-    """Send SIGHUP *times*, one when the roll before is over; return what the clients saw."""
-    address = await asyncio.to_thread(each.address)
-    load, stop = Load(address, rate, path="/who"), asyncio.Event()
-    running = asyncio.create_task(load.run(stop))
-    await asyncio.sleep(0.3)
-    for _ in range(times):
-        each.tell(signal.SIGHUP)
-        await asyncio.to_thread(each.until, "replaced 2 workers")
-    stop.set()
-    await running
-    return load
-
-
 class TestRolls:
     def test_no_request_is_lost_and_the_code_is_new(self, group):
         each = group("first")
@@ -281,7 +221,7 @@ class TestRolls:
         each.tell(signal.SIGHUP)
         each.until("replaced 2 workers")
         assert before.isdisjoint(each.pids())
-        assert {ask(each_address(each), "/code") for _ in range(10)} == {"second"}
+        assert {ask(each.where(), "/code") for _ in range(10)} == {"second"}
         assert each.end() == 0
 
     def test_without_the_protection_requests_are_lost(self, group):
