@@ -39,11 +39,6 @@ class Group(Served):
     def pids(self):
         return [each["pid"] for each in self.status()]
 
-    def where(self):
-        """Return where it listens, once it has said so."""
-        host, _, port = self.output.split("listening on http://")[1].split('"')[0].rpartition(":")
-        return host, int(port)
-
     def last(self):
         return json.loads(self.output.splitlines()[-1])
 
@@ -91,9 +86,8 @@ async def kill_under_load(each, rate=200):
     return load, victim, seconds
 
 
-async def roll_under_load(each, times, rate=200):
+async def roll_under_load(each, address, times, rate=200):
     """Send SIGHUP *times*, one when the roll before is over; return what the clients saw."""
-    address = await asyncio.to_thread(each.address)
     load, stop = Load(address, rate, path="/who"), asyncio.Event()
     running = asyncio.create_task(load.run(stop))
     await asyncio.sleep(0.3)

@@ -324,7 +324,9 @@ class Crew:
         if worker.ready is None and worker.failed is not None:
             logger.error("worker %d is started again %s: %s", seat.number, when, worker.failed.message, extra=facts)
         else:
-            how = worker.verdict or status_text(status)
+            how = worker.verdict or (worker.failed.message if worker.failed else status_text(status))
+            if worker.failed and worker.failed.traceback:
+                facts["traceback"] = worker.failed.traceback
             logger.warning("worker %d died (%s) and is started again %s", seat.number, how, when, extra=facts)
 
     def _count_the_end(self, worker: Worker, status: int) -> None:
