@@ -201,6 +201,15 @@ class TestDeath:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
 
+    def test_when_it_is_killed_while_they_start_too(self, group):
+        each = group()
+        children = Path(f"/proc/{each.process.pid}/task/{each.process.pid}/children")
+        end = time.monotonic() + PATIENCE
+        while not (pids := children.read_text().split()) and time.monotonic() < end:
+            time.sleep(0.01)
+        each.tell(signal.SIGKILL)
+        assert gone(int(*pids))
+
     def test_one_that_somebody_else_ends_is_replaced(self, group):
         each = group()
         address = each.address()
