@@ -26,7 +26,7 @@ class Store:
     """A resource."""
 
 
-@service.resource(start_timeout=0.5)
+@service.resource(start_timeout=0.5 if "never starts" in BEHAVIOUR else 30)
 async def store() -> AsyncIterator[Store]:
     if "never starts" in BEHAVIOUR:
         await asyncio.Event().wait()
