@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit lock lint format bench openapi docs clean
+.PHONY: help setup demo test unit faults lock lint format bench openapi docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(READY) lint ## Run every test (browser tests need Chromium; CI installs 
 
 unit: $(READY) ## Run the tests that need no server
 	@$(BIN)/python -m pytest tests/unit
+
+faults: $(READY) ## Run the fault scenarios in full size (minutes)
+	@$(BIN)/python -m pytest tests/faults -m full -s $(PYTEST)
 
 lock: $(READY) ## Bring the pinned versions up to date
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

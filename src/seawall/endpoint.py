@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import stat
 from collections.abc import Sequence
@@ -117,10 +118,13 @@ def inherit(fds: Sequence[int]) -> Endpoint:
     for fd in fds:
         try:
             endpoint.sockets.append(socket.socket(fileno=fd))
+            os.set_inheritable(fd, False)  # noqa: FBT003 - no further: who holds it holds the address
         except OSError as error:
             raise ConfigurationError(f"--fd {fd} is no open socket ({error.strerror or error}).") from None
     first = endpoint.sockets[0]
     name = first.getsockname()
+    if isinstance(name, bytes):  # an abstract Unix socket, which is in no folder
+        name = name.decode(errors="replace").replace("\0", "@", 1)
     endpoint.address = f"unix:{name}" if first.family == socket.AF_UNIX else _url(name[0], first)
     return endpoint
 

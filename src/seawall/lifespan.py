@@ -49,6 +49,8 @@ class Lifespan:
     async def startup(self) -> None:
         """Start the service; `should_exit` says whether it failed or was abandoned."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="seawall lifespan")
+        # One that is cancelled before its first step never comes to its own `finally`.
+        self._task.add_done_callback(lambda _: self._answered.set())
         await self._ask("lifespan.startup")
         if self.message:
             await self._task  # most applications raise what they have just reported

@@ -8,6 +8,7 @@ come out the same way, with the id of the request they belong to, and with secre
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 import sys
@@ -36,13 +37,16 @@ def choose_format(wanted: LogFormat, stream: IO[str]) -> Literal["json", "consol
     return wanted
 
 
-def configure(level: str = "info", wanted: LogFormat = "auto", stream: IO[str] | None = None) -> None:
+def configure(
+    level: str = "info", wanted: LogFormat = "auto", stream: IO[str] | None = None, *, worker: int | None = None
+) -> None:
     """Send every log line of the process to *stream*.
 
     Args:
         level: The least severe level that is logged: debug, info, warning, error or critical.
         wanted: The form of lines.
         stream: Where to; standard error by default.
+        worker: The number of this process among the workers of a service, for every line.
     """
     import structlog  # noqa: PLC0415 - takes longer to import than the rest of Seawall together
 
@@ -55,6 +59,7 @@ def configure(level: str = "info", wanted: LogFormat = "auto", stream: IO[str] |
         structlog.stdlib.ExtraAdder(),
         structlog.stdlib.PositionalArgumentsFormatter(),
         add_call,
+        *([functools.partial(add_worker, worker)] if worker is not None else []),
     ]
     is_json = choose_format(wanted, out) == "json"
     handler = logging.StreamHandler(out)
@@ -125,6 +130,12 @@ def add_call(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping
         event.setdefault("request_id", call.request_id)
         if call.operation:
             event.setdefault("operation", call.operation)
+    return event
+
+
+def add_worker(worker: int, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add which worker it was."""
+    event.setdefault("worker", worker)
     return event
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import uvicorn
 
 from seawall import logs
@@ -23,6 +24,7 @@ from seawall.lifecycle import Lifecycle
 from seawall.lifespan import Lifespan
 from seawall.problems import ConfigurationError, SeawallError
 from seawall.protocol import BoundedProtocol, ConnectionLimits, bounded_protocol, sweep
+from seawall.watch import Beat, Ready, Reloading, Stopped, Stopping, Unwatched, Watch
 from seawall.wire import wire_protocol
 
 if TYPE_CHECKING:
@@ -50,9 +52,16 @@ class Server(uvicorn.Server):
     lifespan: Any
 
     def __init__(
-        self, config: uvicorn.Config, service: Service, settings: ServerSettings, hooks: tuple[Hook, Hook]
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        settings: ServerSettings,
+        hooks: tuple[Hook, Hook],
+        watch: Watch | None = None,
     ) -> None:
         super().__init__(config)
+        self._watch = watch or Unwatched()
+        self._has_said_stopping = False
         self._seconds = settings.shutdown_seconds
         self._ready, self._reload = hooks
         self._service = service
@@ -78,6 +87,7 @@ class Server(uvicorn.Server):
         uvicorn raises the signals again when it is done, which would make an orderly end look like a failure.
         """
         self._loop = asyncio.get_running_loop()
+        self._watch.attach(self._told)
         handlers = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         if hasattr(signal, "SIGHUP"):
             call_soon = self._loop.call_soon_threadsafe
@@ -89,19 +99,33 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
-        """Begin to end; a start that is still going on is given up; a second signal ends the waiting."""
+        """Begin to end; a start that is still going on is given up; a second signal ends the waiting.
+
+        Not under a supervisor: whoever signals all processes of a unit, which is then told by both, is in no hurry.
+        """
         again, self.should_exit = self.should_exit, True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._exit, again)
+            self._loop.call_soon_threadsafe(self._exit, again and not self._watch.supervised)
+
+    def _told(self, hurry: bool) -> None:  # noqa: FBT001 - see Watch.attach
+        self.should_exit = True
+        self._exit(hurry)
 
     def _exit(self, again: bool) -> None:  # noqa: FBT001 - see handle_exit
         if not self.started:
             self.lifespan.abandon()
             return
+        self._say_stopping()
         budget = self._drain.begin(self._seconds)
         if again and not budget.hurried:
             logger.warning("told to stop again: waiting for nothing more")
             budget.hurry()
+
+    def _say_stopping(self) -> None:
+        """Tell the watch, once: the server's own round may have seen that it should end before `_exit` is called."""
+        if not self._has_said_stopping:
+            self._has_said_stopping = True
+            self._watch.tell(Stopping())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the service, then listen, then say so."""
@@ -121,11 +145,13 @@ class Server(uvicorn.Server):
         """Do uvicorn's round, and look through the connections once a second."""
         if counter % SWEEP_TICKS == 0:
             sweep(self.server_state, SWEEP_TICKS / 10)
+            self._watch.tell(Beat(self.server_state.total_requests, len(self.server_state.connections)))
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let running calls end, cancel those that do not, close the resources: all within the time there is."""
         ticking = asyncio.get_running_loop().create_task(self._keep_ticking(), name="seawall ticks")
+        self._say_stopping()
         listeners = Listeners(sockets or (), self.servers, self._protocol, self.config.backlog)
         try:
             # The budget is kept by every step; this is for what no step has a hold on, such as a mount's end.
@@ -196,6 +222,7 @@ def serve(
     *,
     level: str | None = None,
     wrap: Callable[[Any], Any] | None = None,
+    watch: Watch | None = None,
 ) -> int:
     """Serve *service* until SIGINT or SIGTERM, and return the exit status.
 
@@ -205,6 +232,7 @@ def serve(
         endpoint: Where, closed in the end; what the settings say by default.
         level: The least severe lines to log, whatever the settings say and come to say.
         wrap: Puts an ASGI middleware around the service.
+        watch: Who is told how it goes; a worker's supervisor, which says itself that the service listens.
 
     Returns:
         0 after an orderly end; 1 if anything had to be cut, or the service did not stop in order.
@@ -231,14 +259,25 @@ def serve(
     # uvicorn asks the configuration for the class and calls it; this hands it ours, made already.
     config.lifespan_class = cast("Any", lambda _: lifespan)
 
+    watch = watch or Unwatched()
+
     def ready() -> None:
-        logger.info(
+        logger.log(
+            logging.DEBUG if watch.supervised else logging.INFO,
             "listening on %s",
             address,
             extra={"service": service.name, "version": service.version, "operations": len(built.routes)},
         )
+        watch.tell(Ready(server_settings.shutdown_seconds, server_settings.worker_timeout))
 
-    server = Server(config, service, server_settings, (ready, lambda: _reload(service, level)))
+    def reload() -> None:
+        if watch.supervised:
+            return  # its supervisor replaces it by one that has read them
+        watch.tell(Reloading())
+        _reload(service, level)
+        watch.tell(Ready(server_settings.shutdown_seconds, server_settings.worker_timeout))
+
+    server = Server(config, service, server_settings, (ready, reload), watch)
     lifecycle = service.lifecycle
     lifespan.running = server.calls
     lifespan.patience = lambda: lifecycle.budget.patience if lifecycle.budget else 1.0
@@ -255,12 +294,13 @@ def serve(
         endpoint.close()
     if lifespan.failure is not None:
         logger.error("the service did not stop in order", exc_info=lifespan.failure)
-    _tell_the_end(lifecycle, server.server_state.total_requests)
+    _tell_the_end(lifecycle, server.server_state.total_requests, watch)
     return 1 if server.overdue or lifespan.failure or lifespan.message or lifecycle.cut else 0
 
 
-def _tell_the_end(lifecycle: Lifecycle, requests: int) -> None:
+def _tell_the_end(lifecycle: Lifecycle, requests: int, watch: Watch) -> None:
     cut, budget = lifecycle.cut, lifecycle.budget
+    watch.tell(msgspec.convert({"type": "stopped", "requests": requests, **dataclasses.asdict(cut)}, Stopped))
     facts = {
         "requests": requests,
         "seconds": round(budget.spent, 3) if budget else 0.0,

@@ -146,3 +146,13 @@ async def test_calls_that_have_not_ended_are_cancelled_and_awaited_before_the_ap
     each.running = lambda: running
     await each.shutdown()
     assert order == ["call ended", "application stopped"]
+
+
+async def test_a_start_that_is_given_up_before_its_first_step_ends_too():
+    each = lifespan(orderly)
+    starting = asyncio.ensure_future(each.startup())
+    await asyncio.sleep(0)
+    each.abandon()
+    async with asyncio.timeout(5):
+        await starting
+    assert each.should_exit

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from seawall.cli.report import reporting
+from seawall.cli.report import CommandError, reporting
 
 __all__ = ["app"]
 
@@ -49,6 +49,16 @@ Fd = Annotated[
     list[int] | None,
     typer.Option(
         min=0, help="Open socket to listen on instead, from a supervisor; repeatable.", rich_help_panel="Where"
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=256,
+        show_default=False,
+        help="Processes that serve, best one for each core. A supervisor starts them, watches them, and replaces them "
+        "on SIGHUP without losing a request.",
     ),
 ]
 Level = Annotated[
@@ -90,23 +100,28 @@ def run(
     port: Port = None,
     uds: Uds = None,
     fd: Fd = None,
+    workers: Workers = None,
     log_level: Level = None,
     traceback: Traceback = False,
+    worker: Annotated[str | None, typer.Option(hidden=True, help="For a supervisor's use.")] = None,
 ) -> None:
     """Serve a service in production.
 
-    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads the settings again.
+    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads the settings again; with
+    several workers, it replaces them one by one, with new code and settings, and SIGUSR1 logs how they are.
 
     [bold]Examples[/]
 
         seawall run shop:service
-        seawall run shop:service --host 0.0.0.0 --port 80
+        seawall run shop:service --host 0.0.0.0 --port 80 --workers 4
         seawall run shop:service --uds /run/shop.sock
     """
     with reporting(with_traceback=traceback):
-        from seawall.cli.serving import Where, run_service  # noqa: PLC0415 - see the module's docstring
+        from seawall.cli.serving import Where  # noqa: PLC0415 - see the module's docstring
+        from seawall.cli.working import run_service  # noqa: PLC0415 - see the module's docstring
 
-        raise typer.Exit(run_service(target, Where(host, port, uds, tuple(fd or ())), log_level))
+        where = Where(host, port, uds, tuple(fd or ()))
+        raise typer.Exit(run_service(target, where, log_level, workers, worker, with_traceback=traceback))
 
 
 @app.command(rich_help_panel=SERVE)
@@ -122,6 +137,7 @@ def dev(
         list[Path] | None,
         typer.Option(metavar="FOLDER", exists=True, help="Folder to watch besides the current one; repeatable."),
     ] = None,
+    workers: Annotated[int | None, typer.Option(hidden=True)] = None,
     traceback: Traceback = False,
 ) -> None:
     """Serve a service while you write it: reloading, one line per request, errors with their traceback.
@@ -136,6 +152,12 @@ def dev(
     with reporting(with_traceback=traceback):
         from seawall.cli.serving import Where, develop  # noqa: PLC0415 - see the module's docstring
 
+        if workers is not None:
+            raise CommandError(
+                "seawall dev serves with one process, so that it can reload; there is no --workers.",
+                f"To try several: seawall run {target} --workers {workers}",
+                usage=True,
+            )
         where = Where(host, port, uds, tuple(fd or ()))
         status = develop(target, where, log_level, tuple(watch or ()), reload=reload, with_traceback=traceback)
         raise typer.Exit(status)

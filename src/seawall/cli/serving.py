@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seawall.endpoint import Endpoint
     from seawall.settings import Settings
 
-__all__ = ["RequestLines", "Where", "develop", "run_service"]
+__all__ = ["RequestLines", "Where", "develop"]
 
 ENVIRONMENT = "SEAWALL_SERVICE_ENVIRONMENT"
 
@@ -36,40 +36,25 @@ class Where:
     fds: tuple[int, ...]
 
     def bind(self, settings: Settings) -> Endpoint:
-        """Bind.
+        """Bind, or take over the sockets that a service manager has opened, if no place is named here.
 
         Raises:
             CommandError: More than one place was named.
             ConfigurationError: The address cannot be had.
         """
         from seawall.endpoint import bind, inherit  # noqa: PLC0415 - only for those who serve
+        from seawall.workers.systemd import activated  # noqa: PLC0415 - likewise
 
         named = [bool(self.fds), self.uds is not None, self.host is not None or self.port is not None]
         if sum(named) > 1:
             raise CommandError("--fd, --uds and --host/--port name different places; give one of them.", usage=True)
-        if self.fds:
-            return inherit(self.fds)
+        fds = self.fds or (() if any(named) else activated(os.environ, os.getpid()))
+        if fds:
+            return inherit(fds)
         server = settings.server
         uds = self.uds if any(named) else server.uds
         port = server.port if self.port is None else self.port
         return bind(self.host or server.host, port, Path(uds) if uds else None)
-
-
-def run_service(target: str, where: Where, level: str | None) -> int:
-    """Serve the service that *target* names until the process is told to end; return the exit status.
-
-    Raises:
-        CommandError: There is no such service.
-        ConfigurationError: It, its settings or the address are wrong, or it does not start.
-    """
-    from seawall.server import serve  # noqa: PLC0415 - imports uvicorn
-
-    service = load_service(target)
-    settings = service.settings
-    shown = level or settings.log.level
-    logs.configure(shown, settings.log.format)
-    service.build()
-    return serve(service, settings, where.bind(settings), level=level)
 
 
 def develop(

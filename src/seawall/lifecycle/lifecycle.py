@@ -83,6 +83,8 @@ class Lifecycle:
         self.health = Health(clock)
         self.cut = Cut()
         self.budget: Budget | None = None
+        self.colleagues: Callable[[], list[dict[str, Any]]] | None = None
+        """Tells how every process that serves this service is, where there are several."""
         self._resources: Resources | None = None
         self._held: HeldResources | None = None
         self._injected: list[Injected] = []
@@ -170,6 +172,8 @@ class Lifecycle:
         document = _health_document(passed, [f"resource {name} has ended" for name in lost] if detail else [])
         if detail and results:
             document["checks"] = check_document(results)
+        if detail and self.colleagues is not None:
+            document["workers"] = self.colleagues()
         return passed, document
 
     # -- how it lives

@@ -202,6 +202,30 @@ class ServerSettings(Table, table="server", env_prefix="SEAWALL_SERVER_"):
         description="How long the server still accepts connections once it has begun to stop; behind a load balancer, "
         "longer than that takes to notice.",
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="Processes that serve, best one for each core; with more than one, another one starts, watches and "
+        "replaces them.",
+    )
+    worker_timeout: Seconds = Field(
+        default=60.0,
+        ge=0,
+        le=_DAY,
+        description="How long a worker's event loop may be blocked; then it is killed and replaced. 0 is for ever, "
+        "otherwise it is at least 2 s.",
+    )
+    worker_start_timeout: Seconds = Field(
+        default=300.0, gt=0, le=_DAY, description="How long a worker may take to start; then it is killed."
+    )
+
+    @field_validator("worker_timeout")
+    @classmethod
+    def _longer_than_a_heartbeat(cls, timeout: float) -> float:
+        if 0 < timeout < 2:
+            raise ValueError("a worker is heard of once a second; give it at least 2s, or 0 for no limit")
+        return timeout
 
 
 class LogSettings(Table, table="log", env_prefix="SEAWALL_LOG_"):
