@@ -21,6 +21,8 @@ from seawall.problems import BadRequest, HeadersTooLarge, Problem, RequestTimeou
 
 __all__ = ["ConnectionLimits", "bounded_protocol", "sweep"]
 
+LEAST_RATE = 256
+"""Bytes a second a client must take of an answer that waits for it."""
 LINGER = 2.0
 """Seconds a refused connection is still read from, so that the refusal is not lost in a reset."""
 
@@ -42,6 +44,7 @@ class ConnectionLimits:
         connections: Connections open at once.
         body_seconds: Seconds a body may take to arrive, where it is read before the operation runs.
         idle_seconds: Seconds a connection may rest between two requests.
+        write_seconds: Seconds a client may take hardly anything of what waits to be sent to it.
     """
 
     head_bytes: int
@@ -51,6 +54,7 @@ class ConnectionLimits:
     connections: int
     body_seconds: float = 30.0
     idle_seconds: float = 5.0
+    write_seconds: float = 30.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -70,6 +74,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Whether the last answer of this connection has been given, before its time."""
     waited = 0.0
     """Seconds for which it has been owing the same."""
+    unread: tuple[float, int, int] | None = None
+    """While bytes wait to be sent: the seconds of this round, the bytes taken in it, and those left by `sweep`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Serve the connection, unless there are too many."""
@@ -178,6 +184,24 @@ class BoundedProtocol(HttpToolsProtocol):
         awaited = awaited_part(self)
         return None if awaited is None else (awaited, self.limits.head_seconds)
 
+    def unread_too_long(self, seconds: float) -> bool:
+        """Return whether the client has taken hardly anything of its answer for too long.
+
+        Called every *seconds*. What is waiting becomes more only when the client has taken enough for an answer to go
+        on, or has none yet. So no byte that is sent has to be counted.
+        """
+        waiting, before = self.transport.get_write_buffer_size(), self.unread
+        if waiting == 0 or before is None or waiting > before[2]:
+            self.unread = (0.0, 0, waiting) if waiting else None
+            return False
+        limit = self.limits.write_seconds
+        waited, taken = before[0] + seconds, before[1] + before[2] - waiting
+        if waited < limit:
+            self.unread = (waited, taken, waiting)
+            return False
+        self.unread = (0.0, 0, waiting)
+        return taken < LEAST_RATE * limit
+
     def refuse(self, problem: Problem) -> None:
         """Answer *problem* if the connection is free for an answer, and close it."""
         if self.refused or self.transport.is_closing():
@@ -252,13 +276,16 @@ def bounded_protocol(limits: ConnectionLimits) -> type[BoundedProtocol]:
 
 
 def sweep(state: ServerState, seconds: float) -> None:
-    """Close every connection whose client has not sent in time what it owes.
+    """Close every connection whose client has not sent in time what it owes, or does not read what it asked for.
 
     Called every *seconds*. One request is told from the next by the identity of its scope, so that nothing has
     to be noted when a request begins or ends.
     """
     for connection in list(state.connections):
         if not isinstance(connection, BoundedProtocol):
+            continue
+        if connection.unread_too_long(seconds):
+            connection.transport.abort()  # closing would wait until it is read
             continue
         owed = connection.owed()
         awaited, limit = owed if owed is not None else (None, 0.0)

@@ -11,7 +11,8 @@ import socket
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from weakref import WeakSet
 
 import uvicorn
 
@@ -23,13 +24,14 @@ from seawall.lifecycle import Lifecycle
 from seawall.lifespan import Lifespan
 from seawall.problems import ConfigurationError, SeawallError
 from seawall.protocol import BoundedProtocol, ConnectionLimits, bounded_protocol, sweep
+from seawall.tls import Certificates, tls_files
 from seawall.wire import wire_protocol
 
 if TYPE_CHECKING:
     from seawall.service import Service
     from seawall.settings import ServerSettings, Settings
 
-__all__ = ["StartupFailure", "serve"]
+__all__ = ["OVERTIME", "StartupFailure", "reload_settings", "run_and_end", "run_to_the_end", "serve", "tell_ready"]
 
 SWEEP_TICKS = 10
 """The server ticks ten times a second; connections are looked through once a second."""
@@ -50,9 +52,16 @@ class Server(uvicorn.Server):
     lifespan: Any
 
     def __init__(
-        self, config: uvicorn.Config, service: Service, settings: ServerSettings, hooks: tuple[Hook, Hook]
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        settings: ServerSettings,
+        hooks: tuple[Hook, Hook],
+        certificates: Certificates | None = None,
     ) -> None:
         super().__init__(config)
+        self._certificates = certificates
+        self._handshaking: WeakSet[Any] = WeakSet()
         self._seconds = settings.shutdown_seconds
         self._ready, self._reload = hooks
         self._service = service
@@ -64,6 +73,7 @@ class Server(uvicorn.Server):
             service.clock,
             settings.drain_grace,
             self.calls,
+            self._arriving,
         )
         self.overdue = False
 
@@ -104,10 +114,37 @@ class Server(uvicorn.Server):
             budget.hurry()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the service, then listen, then say so."""
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
+        """Start the service, then listen, then say so.
+
+        As uvicorn does it with given sockets, but that a TLS handshake has no more time than a request's head.
+        """
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            raise SystemExit(3)  # as uvicorn does; `serve` knows why
+        loop, backlog = asyncio.get_running_loop(), self.config.backlog
+        self.servers = [
+            await loop.create_server(self._protocol, sock=each, backlog=backlog, **self._handshake)
+            for each in sockets or ()
+        ]
+        self.started = True
+        self._ready()
+
+    @property
+    def _handshake(self) -> dict[str, Any]:
+        """How connections begin, for the event loop's functions that make them."""
+        if self._certificates is None:
+            return {}
+        seconds = cast("Any", self.config.http_protocol_class).limits.head_seconds
+        return {"ssl": self._certificates.context, "ssl_handshake_timeout": seconds, "ssl_shutdown_timeout": 5.0}
+
+    def _arriving(self) -> bool:
+        """Return whether a connection has been accepted and is about to come out of its handshake."""
+        return any(each.transport is None for each in self._handshaking)
+
+    @property
+    def requests(self) -> int:
+        """How many requests have been answered."""
+        return self.server_state.total_requests
 
     def calls(self) -> set[asyncio.Task[Any]]:
         """Return the tasks of the calls that are running, whichever way their requests came."""
@@ -121,12 +158,14 @@ class Server(uvicorn.Server):
         """Do uvicorn's round, and look through the connections once a second."""
         if counter % SWEEP_TICKS == 0:
             sweep(self.server_state, SWEEP_TICKS / 10)
+            if self._certificates is not None:
+                self._certificates.look()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let running calls end, cancel those that do not, close the resources: all within the time there is."""
         ticking = asyncio.get_running_loop().create_task(self._keep_ticking(), name="seawall ticks")
-        listeners = Listeners(sockets or (), self.servers, self._protocol, self.config.backlog)
+        listeners = Listeners(sockets or (), self.servers, self._protocol, self.config.backlog, self._handshake)
         try:
             # The budget is kept by every step; this is for what no step has a hold on, such as a mount's end.
             async with asyncio.timeout(self._seconds + OVERTIME):
@@ -145,6 +184,8 @@ class Server(uvicorn.Server):
         made: asyncio.Protocol = cast("Any", self.config.http_protocol_class)(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+        if self._certificates is not None:
+            self._handshaking.add(made)
         return made
 
     async def _keep_ticking(self) -> None:
@@ -217,8 +258,14 @@ def serve(
     server_settings = settings.server
     if endpoint is None:
         uds = Path(server_settings.uds) if server_settings.uds else None
-        endpoint = bind(server_settings.host, server_settings.port, uds)
-    address = endpoint.address
+        endpoint = bind(server_settings.host, server_settings.port, uds, int(server_settings.uds_mode, 8))
+    certificates = None
+    if (files := tls_files(server_settings)) is not None:
+        try:
+            certificates = Certificates(files, service.clock)
+        except BaseException:
+            endpoint.close()
+            raise
     logs.quieter_server(level or settings.log.level)
     # A middleware speaks ASGI and must see every request, so with one no request goes the short way.
     surface = None
@@ -232,18 +279,36 @@ def serve(
     config.lifespan_class = cast("Any", lambda _: lifespan)
 
     def ready() -> None:
-        logger.info(
-            "listening on %s",
-            address,
-            extra={"service": service.name, "version": service.version, "operations": len(built.routes)},
-        )
+        tell_ready(service, endpoint, is_secure=certificates is not None)
 
-    server = Server(config, service, server_settings, (ready, lambda: _reload(service, level)))
-    lifecycle = service.lifecycle
+    def reload() -> None:
+        reload_settings(service, level)
+        if certificates is not None:
+            certificates.reload()
+
+    server = Server(config, service, server_settings, (ready, reload), certificates)
     lifespan.running = server.calls
+    return run_to_the_end(service, lifespan, server, lambda: server.run(sockets=endpoint.sockets), endpoint)
+
+
+class Ending(Protocol):
+    """What is asked of a server that has ended."""
+
+    overdue: bool
+
+    @property
+    def requests(self) -> int:
+        """How many requests there were."""
+
+
+def run_to_the_end(
+    service: Service, lifespan: Lifespan, server: Ending, run: Callable[[], None], endpoint: Endpoint
+) -> int:
+    """Run, say how it ended, and return the exit status; see `serve`."""
+    lifecycle = service.lifecycle
     lifespan.patience = lambda: lifecycle.budget.patience if lifecycle.budget else 1.0
     try:
-        server.run(sockets=endpoint.sockets)
+        run()
     except SystemExit:
         if lifespan.abandoned:
             logger.info("stopped before it had started")
@@ -255,8 +320,15 @@ def serve(
         endpoint.close()
     if lifespan.failure is not None:
         logger.error("the service did not stop in order", exc_info=lifespan.failure)
-    _tell_the_end(lifecycle, server.server_state.total_requests)
+    _tell_the_end(lifecycle, server.requests)
     return 1 if server.overdue or lifespan.failure or lifespan.message or lifecycle.cut else 0
+
+
+def tell_ready(service: Service, endpoint: Endpoint, *, is_secure: bool) -> None:
+    """Say where the service listens."""
+    address = endpoint.address.replace("http://", "https://", 1) if is_secure else endpoint.address
+    facts = {"service": service.name, "version": service.version, "operations": len(service.build().routes)}
+    logger.info("listening on %s", address, extra=facts)
 
 
 def _tell_the_end(lifecycle: Lifecycle, requests: int) -> None:
@@ -285,6 +357,7 @@ def uvicorn_config(app: Any, settings: Settings, surface: Surface | None) -> uvi
         connections=server.max_connections,
         body_seconds=http.body_timeout,
         idle_seconds=server.keep_alive,
+        write_seconds=http.write_timeout,
     )
     return uvicorn.Config(
         app,
@@ -312,7 +385,8 @@ def _why(lifespan: Lifespan) -> str:
     return f"the service did not start: {lifespan.message}"
 
 
-def _reload(service: Service, level: str | None) -> None:
+def reload_settings(service: Service, level: str | None) -> None:
+    """Read the settings again, and say what has changed, or why not."""
     try:
         changed, kept = service.reload()
     except ConfigurationError as error:

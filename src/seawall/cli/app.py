@@ -51,6 +51,27 @@ Fd = Annotated[
         min=0, help="Open socket to listen on instead, from a supervisor; repeatable.", rich_help_panel="Where"
     ),
 ]
+Server = Annotated[
+    Literal["uvicorn", "granian"] | None,
+    typer.Option(
+        help="What speaks HTTP: uvicorn, with everything Seawall adds to it, or granian, for HTTP/2.",
+        rich_help_panel="How",
+    ),
+]
+Certificate = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificate, as PEM; the server then speaks https only.", rich_help_panel="How"),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Its key, as PEM; by default in the same file.", rich_help_panel="How"),
+]
+ClientCa = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Authorities, as PEM, whose certificates clients must show.", rich_help_panel="How"
+    ),
+]
 Level = Annotated[
     Literal["debug", "info", "warning", "error", "critical"] | None,
     typer.Option(help="Least severe lines to log."),
@@ -90,23 +111,29 @@ def run(
     port: Port = None,
     uds: Uds = None,
     fd: Fd = None,
+    server: Server = None,
+    tls_certificate: Certificate = None,
+    tls_key: Key = None,
+    tls_client_ca: ClientCa = None,
     log_level: Level = None,
     traceback: Traceback = False,
 ) -> None:
     """Serve a service in production.
 
-    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads the settings again.
+    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads settings and certificates again.
 
     [bold]Examples[/]
 
         seawall run shop:service
         seawall run shop:service --host 0.0.0.0 --port 80
         seawall run shop:service --uds /run/shop.sock
+        seawall run shop:service --tls-certificate shop.pem --tls-key shop.key
     """
     with reporting(with_traceback=traceback):
-        from seawall.cli.serving import Where, run_service  # noqa: PLC0415 - see the module's docstring
+        from seawall.cli.serving import How, Where, run_service  # noqa: PLC0415 - see the module's docstring
 
-        raise typer.Exit(run_service(target, Where(host, port, uds, tuple(fd or ())), log_level))
+        where, how = Where(host, port, uds, tuple(fd or ())), How(server, tls_certificate, tls_key, tls_client_ca)
+        raise typer.Exit(run_service(target, where, log_level, how))
 
 
 @app.command(rich_help_panel=SERVE)

@@ -114,9 +114,10 @@ async def roll(times: int, module: str, **settings: str) -> tuple[Load, list[int
     return load, statuses
 
 
-@pytest.mark.parametrize("carrier", ["wire", "asgi"])
+@pytest.mark.parametrize("carrier", ["wire", "asgi", "granian"])
 async def test_no_request_is_lost_in_ten_rolling_restarts(carrier):
-    load, statuses = await roll(10, "seawall", server_carrier=carrier)
+    how = {"server_server": "granian"} if carrier == "granian" else {"server_carrier": carrier}
+    load, statuses = await roll(10, "seawall", **how)
     assert load.failures == []
     assert statuses == [0] * 11
     assert load.answered > 10 * RATE / 4
