@@ -17,14 +17,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from seawall import logs
 from seawall.clock import Clock
 from seawall.drain import NEWCOMER_SECONDS
 from seawall.endpoint import Endpoint, bind
+from seawall.framing import Hosts, fault_of
 from seawall.lifecycle import Budget, Lifecycle
 from seawall.lifecycle.budget import CALLS_UNTIL, TASKS_UNTIL
 from seawall.lifespan import Lifespan
-from seawall.problems import ConfigurationError
+from seawall.problems import BadRequest, ConfigurationError
 from seawall.server import OVERTIME, reload_settings, run_and_end, run_to_the_end, tell_ready
 from seawall.tls import Certificates, TlsFiles, tls_files
 
@@ -56,6 +59,7 @@ class Calls:
         self._state = state
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sockets: set[Send] = set()
+        self._hosts = Hosts()
         self.draining = False
         self.requests = 0
 
@@ -79,7 +83,11 @@ class Calls:
             if scope["type"] == "websocket":
                 await self._websocket(scope, receive, send)
             elif scope["http_version"] in ("1.0", "1.1"):
-                await self._app(scope, receive, self._last(send))
+                fault = fault_of(scope["http_version"], b"/", scope["headers"], self._hosts)
+                if fault is None:
+                    await self._app(scope, receive, self._last(send))
+                else:
+                    await _refuse(fault, send)
             else:  # HTTP/2 ends connections by itself (RFC 9113 §6.8)
                 await self._app(scope, receive, send)
         finally:
@@ -99,6 +107,13 @@ class Calls:
             await send(message)
 
         return send_last
+
+
+async def _refuse(fault: str, send: Send) -> None:
+    body = msgspec.json.encode(BadRequest(fault).document())
+    fields = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 400, "headers": [*fields, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})
 
 
 class Listening:

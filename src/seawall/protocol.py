@@ -17,6 +17,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from seawall.framing import Hosts, fault_of
 from seawall.problems import BadRequest, HeadersTooLarge, Problem, RequestTimeout, Unavailable, UriTooLong
 
 __all__ = ["ConnectionLimits", "bounded_protocol", "sweep"]
@@ -62,6 +63,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     limits: ConnectionLimits
     parser: httptools.HttpRequestParser
+    hosts: Hosts
+    fault: str | None = None
+    """What is wrong with a head that the parser has taken."""
     unparsed = 0
     """Bytes since a head or a piece of a body was last complete: what the parser holds is never more."""
     awaited: object | None = None
@@ -99,18 +103,39 @@ class BoundedProtocol(HttpToolsProtocol):
         self.unparsed += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
+            else:
+                self.stay_http(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.refuse(self.malformed())
         if self.unparsed > self.limits.head_bytes:
             self.refuse(self.too_large())
 
+    def stay_http(self, data: bytes) -> None:
+        """Go on with *data* behind a request that asked for a protocol nobody speaks here (RFC 9110 §7.8)."""
+        while data and not self.transport.is_closing():
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
+                data = data[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self.refuse(self.malformed())
+                return
+            else:
+                return
+
     def on_headers_complete(self) -> None:
-        """Begin the request, unless it has too many fields; what comes behind the body is dropped."""
+        """Begin the request, unless there is something wrong with its head; what comes behind the body is dropped."""
         if self.oversized():
-            raise HeadOversized
+            raise HeadRefused
+        self.fault = fault_of(self.parser.get_http_version(), self.url, self.headers, self.hosts)
+        if self.fault is not None:
+            raise HeadRefused
         self.unparsed = 0
         before = self.cycle
         _head_complete(self)
@@ -143,7 +168,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return HeadersTooLarge(f"A request may have {limits.head_fields} header fields.")
         if bytes_of(fields) > limits.field_bytes:
             return HeadersTooLarge(f"The header fields of a request may have {limits.field_bytes} bytes together.")
-        return BadRequest("This is not a request that HTTP/1.1 allows.")
+        return BadRequest(self.fault or "This is not a request that HTTP/1.1 allows.")
 
     def too_large(self) -> Problem:
         """Return the problem for a head, or trailers, without an end."""
@@ -214,9 +239,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
                 self.pipeline.appendleft(cast("Any", (Refused(problem), None)))
                 return
-            if cycle.response_started or self.pipeline:
-                # Its own answer has begun, or waits behind others; this one would be taken for a part of it.
-                self.transport.close()
+            if cycle.response_started:
+                self.transport.close()  # this one would be taken for a part of its own answer, which has begun
+                return
+            if self.waits_for_its_turn(cycle):
+                self.flow.pause_reading()
+                self.pipeline.appendleft(cast("Any", (Refused(problem), None)))
                 return
             cycle.disconnected = True
             cycle.message_event.set()
@@ -226,6 +254,13 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self.transport.write_eof()
         self.transport.set_protocol(Lingering(self))
+
+    def waits_for_its_turn(self, cycle: Any) -> bool:
+        """Return whether *cycle*, the last, waits behind others; then it is taken out, and never begins."""
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            return True
+        return False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Start a queued request, or answer the refusal that was queued behind it."""
@@ -243,7 +278,7 @@ class Refused:
     problem: Problem
 
 
-class HeadOversized(Exception):
+class HeadRefused(Exception):
     """Raised inside the parser, which turns it into its own error."""
 
 
@@ -272,7 +307,8 @@ class Lingering(asyncio.Protocol):
 
 def bounded_protocol(limits: ConnectionLimits) -> type[BoundedProtocol]:
     """Return the protocol class for *limits*: a class, since the server makes the instances."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"limits": limits, "__doc__": BoundedProtocol.__doc__})
+    members = {"limits": limits, "hosts": Hosts(), "__doc__": BoundedProtocol.__doc__}
+    return type("BoundedProtocol", (BoundedProtocol,), members)
 
 
 def sweep(state: ServerState, seconds: float) -> None:

@@ -120,7 +120,8 @@ def run(
 ) -> None:
     """Serve a service in production.
 
-    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads settings and certificates again.
+    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads settings and certificates
+    again.
 
     [bold]Examples[/]
 
