@@ -135,6 +135,7 @@ class Listening:
         from granian.server.embed import Server  # noqa: PLC0415
 
         http, server = settings.http, settings.server
+        listening.listen(server.backlog)  # who connects from now on waits; granian's thread begins a little later
         # granian closes the descriptor it is given.
         self._descriptor = os.dup(listening.fileno())
         self._family = listening.family
