@@ -1,8 +1,8 @@
-"""What a head that the parser takes must still be checked for, so that nobody reads a connection differently than we do.
+"""What a head that the parser takes must still be checked for, so that nobody reads a connection in another way.
 
-The parser (llhttp, strict) refuses two lengths, a length beside a transfer coding, folded lines, bare line feeds, chunks
-without a proper size and most else that one side of a proxy may read in one way and the other in another (RFC 9112 §11.2,
-"request smuggling"). What it leaves to the server is here.
+The parser (llhttp, strict) refuses two lengths, a length beside a transfer coding, folded lines, bare line feeds,
+chunks without a proper size and most else that one side of a proxy may read in one way and the other in another (RFC
+9112 §11.2, "request smuggling"). What it leaves to the server is here.
 """
 
 from __future__ import annotations

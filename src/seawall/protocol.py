@@ -8,6 +8,9 @@ an answer where one can still be sent, with a closed connection where not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import struct
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
@@ -27,6 +30,7 @@ LEAST_RATE = 256
 LINGER = 2.0
 """Seconds a refused connection is still read from, so that the refusal is not lost in a reset."""
 
+_NO_LINGER = struct.pack("ii", 1, 0)
 _NOWHERE = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
 
 _head_complete = HttpToolsProtocol.on_headers_complete
@@ -133,8 +137,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin the request, unless there is something wrong with its head; what comes behind the body is dropped."""
         if self.oversized():
             raise HeadRefused
-        self.fault = fault_of(self.parser.get_http_version(), self.url, self.headers, self.hosts)
-        if self.fault is not None:
+        fault = fault_of(self.parser.get_http_version(), self.url, self.headers, self.hosts)
+        if fault is not None:
+            self.fault = fault
             raise HeadRefused
         self.unparsed = 0
         before = self.cycle
@@ -217,7 +222,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """
         waiting, before = self.transport.get_write_buffer_size(), self.unread
         if waiting == 0 or before is None or waiting > before[2]:
-            self.unread = (0.0, 0, waiting) if waiting else None
+            if waiting or before is not None:
+                self.unread = (0.0, 0, waiting) if waiting else None
             return False
         limit = self.limits.write_seconds
         waited, taken = before[0] + seconds, before[1] + before[2] - waiting
@@ -321,12 +327,16 @@ def sweep(state: ServerState, seconds: float) -> None:
         if not isinstance(connection, BoundedProtocol):
             continue
         if connection.unread_too_long(seconds):
-            connection.transport.abort()  # closing would wait until it is read
+            reset(connection.transport)
             continue
         owed = connection.owed()
         awaited, limit = owed if owed is not None else (None, 0.0)
         if awaited is None or connection.awaited is not awaited:
-            connection.awaited, connection.waited = awaited, 0.0
+            # Only what changes is set: each attribute that a connection has of its own costs memory while it rests.
+            if connection.awaited is not awaited:
+                connection.awaited = awaited
+            if connection.waited:
+                connection.waited = 0.0
             continue
         connection.waited += seconds
         if connection.waited < limit:
@@ -335,6 +345,16 @@ def sweep(state: ServerState, seconds: float) -> None:
             connection.transport.close()
         else:
             connection.refuse(RequestTimeout(f"The request did not arrive within {limit:g} s."))
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection at once, with all that waits to be sent.
+
+    Closing would wait until it is read, here or, after ``abort``, in the system, which holds as much again.
+    """
+    with contextlib.suppress(OSError):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
 
 
 def awaited_part(connection: BoundedProtocol) -> object | None:

@@ -4,7 +4,15 @@ import pytest
 
 from seawall.framing import MAX_KNOWN, Hosts, fault_of
 
-GOOD_HOSTS = [b"", b"localhost", b"a_b.example.com:8000", b"127.0.0.1:1", b"[::1]:80", b"xn--bcher-kva.example", b"a%20b"]
+GOOD_HOSTS = [
+    b"",
+    b"localhost",
+    b"a_b.example.com:8000",
+    b"127.0.0.1:1",
+    b"[::1]:80",
+    b"xn--bcher-kva.example",
+    b"a%20b",
+]
 BAD_HOSTS = [None, b"a b", b"a,b", b"a/b", b"u@a", b"a:b", b"a:123456", b"[::1", b"::1", b"a\xff", b"a%2", b"a" * 300]
 
 

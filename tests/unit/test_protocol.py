@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 import pytest
 import uvicorn
@@ -17,9 +18,25 @@ HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = b"POST /body HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+class Socket:
+    family = socket.AF_INET
+    lingers = True
+
+    def getpeername(self):
+        return "127.0.0.1", 5
+
+    def getsockname(self):
+        return "127.0.0.1", 80
+
+    def setsockopt(self, level, option, value):
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER)
+        self.lingers = False
+
+
 class Transport(asyncio.Transport):
     def __init__(self):
-        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 80)})
+        self.socket = Socket()
+        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 80), "socket": self.socket})
         self.written = b""
         self.closing = self.half_closed = self.paused = False
         self.protocol = None
@@ -363,8 +380,10 @@ async def test_an_answer_nobody_reads_ends_the_connection(server):
     connection.transport.waiting = 100_000
     await sweeps(server, 30)
     assert not connection.transport.closing
+    assert connection.transport.socket.lingers
     await sweeps(server, 1)
     assert connection.transport.closing
+    assert not connection.transport.socket.lingers, "the system holds nothing for it any more"
 
 
 async def test_an_answer_that_is_read_slowly_enough_is_left_alone_and_one_that_drips_is_not(server):

@@ -1,4 +1,4 @@
-"""Scenario 24: requests that two readers may take for different ones are refused and end the connection, on both carriers.
+"""Scenario 24: requests that two readers may take for different ones are refused and end their connection.
 
 Behind each stands a request that is right. Whoever answers it has read the one before differently than intended.
 """
