@@ -60,7 +60,11 @@ def measure(name: str, command: list[str], variables: dict[str, str], folder: st
         port = probe.getsockname()[1]
     environment = {**os.environ, "SEAWALL_SERVER_KEEP_ALIVE": "600", "PYTHONPATH": folder, **variables}
     process = subprocess.Popen(
-        [*command, "--port", str(port)], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, "--port", str(port)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         with contextlib.ExitStack() as stack:

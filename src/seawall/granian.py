@@ -129,9 +129,9 @@ class Listening:
     def __init__(
         self, listening: socket.socket, app: Callable[..., Awaitable[None]], settings: Settings, files: TlsFiles | None
     ) -> None:
+        from granian import net  # noqa: PLC0415
         from granian.constants import HTTPModes, Interfaces, SSLProtocols  # noqa: PLC0415 - an extra
         from granian.http import HTTP1Settings, HTTP2Settings  # noqa: PLC0415
-        from granian.net import SocketHolder  # noqa: PLC0415
         from granian.server.embed import Server  # noqa: PLC0415
 
         http, server = settings.http, settings.server
@@ -139,7 +139,7 @@ class Listening:
         # granian closes the descriptor it is given.
         self._descriptor = os.dup(listening.fileno())
         self._family = listening.family
-        self._server = Server(
+        self._server: Any = Server(
             app,
             interface=Interfaces.ASGINL,  # the lifespan is ours
             http=HTTPModes.auto if server.http2 else HTTPModes.http1,
@@ -161,12 +161,14 @@ class Listening:
             ssl_ca=files.client_ca if files else None,
             ssl_client_verify=bool(files and files.client_ca and files.client_required),
         )
-        held = SocketHolder(self._descriptor, listening.family == socket.AF_UNIX, server.backlog)
+        held = cast("Any", net).SocketHolder(  # its stub says less than it takes
+            self._descriptor, listening.family == socket.AF_UNIX, server.backlog
+        )
 
         def take_over() -> None:
             self._server._ssp, self._server._shd = None, held  # noqa: SLF001 - it has no other way to take a socket
 
-        self._server._init_shared_socket = take_over  # type: ignore[method-assign]  # noqa: SLF001
+        cast("Any", self._server)._init_shared_socket = take_over  # noqa: SLF001
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -299,6 +299,7 @@ class Ending(Protocol):
     @property
     def requests(self) -> int:
         """How many requests there were."""
+        ...
 
 
 def run_to_the_end(

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
+import random
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,7 +36,6 @@ RATE = 200 if FULL else 50
 LIMITS = {} if FULL else {"head_timeout": "1s", "body_timeout": "1s", "write_timeout": "1s"}
 NONE = {"head_timeout": "1d", "body_timeout": "1d", "write_timeout": "1d"}
 
-QUICK = b"GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEAD = b"GET /quick HTTP/1.1\r\nHost: localhost\r\nX-A: "
 BODY = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
 STREAM = b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -47,9 +49,11 @@ class Crowd:
     address: tuple[str, int]
     closed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     open: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    chance: random.Random = field(default_factory=lambda: random.Random(20261125))
 
     async def client(self, kind: str, until: float) -> None:
         loop = asyncio.get_running_loop()
+        await asyncio.sleep(self.chance.uniform(0, SECONDS / 6))
         while loop.time() < until:
             with socket.socket() as own:
                 own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -91,31 +95,14 @@ class Crowd:
 
 
 async def others(address: tuple[str, int], seconds: float) -> list[float]:
-    """Send requests at a fixed rate, on connections that are kept; return how long each took, in seconds."""
-    loop = asyncio.get_running_loop()
-    took: list[float] = []
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def one() -> None:
-        began = loop.time()
-        reader, writer = idle.pop() if idle else await asyncio.open_connection(*address)
-        writer.write(QUICK)
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), head
-        await reader.readexactly(7)
-        took.append(loop.time() - began)
-        idle.append((reader, writer))
-
-    began, sent = loop.time(), 0
-    async with asyncio.TaskGroup() as group:
-        while loop.time() < began + seconds:
-            sent += 1
-            group.create_task(one())
-            await asyncio.sleep(max(0.0, began + sent / RATE - loop.time()))
-    for _, writer in idle:
-        writer.close()
-    await asyncio.sleep(0.05)  # the loop lets go of what was closed
-    return took
+    """Let everybody else send for that long; return how long each request took, in seconds."""
+    arguments = [str(argument) for argument in (*address, seconds, RATE)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(HERE / "everybody_else.py"), *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(output)
 
 
 def memory(process: Served) -> float:
@@ -132,10 +119,11 @@ def percentile(took: list[float], share: float) -> float:
 def app(carrier: str, limits: dict[str, str]) -> Iterator[Served]:
     """Serve with *limits*; the system holds little for a connection, as it does for clients that are far away."""
     variables = {f"SEAWALL_HTTP_{name.upper()}": value for name, value in limits.items()}
+    variables |= {"SEAWALL_SERVER_CARRIER": carrier, "SEAWALL_SERVER_KEEP_ALIVE": "2m"}  # everybody else stays
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)  # connections inherit it
         fds = [listening.fileno()]
-        with served("slow_app:service", HERE, fds=fds, SEAWALL_SERVER_CARRIER=carrier, **variables) as each:
+        with served("slow_app:service", HERE, fds=fds, **variables) as each:
             yield each
 
 
