@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit lock lint format bench openapi docs clean
+.PHONY: help setup demo test unit faults lock lint format bench openapi docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: $(READY) lint ## Run every test (browser tests need Chromium; CI installs 
 
 unit: $(READY) ## Run the tests that need no server
 	@$(BIN)/python -m pytest tests/unit
+
+faults: $(READY) ## Run the fault tests in full size: slow clients, rolling restarts, the grammar (minutes)
+	@SEAWALL_TEST_FULL=1 $(BIN)/python -m pytest -s tests/faults tests/integration/lifecycle/test_rolling.py \
+		tests/integration/carriers/test_differential.py $(PYTEST)
 
 lock: $(READY) ## Bring the pinned versions up to date
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -1,7 +1,7 @@
 """Requests at a fixed rate on kept connections, from a process of their own: prints how long each took, in seconds.
 
-Called with host, port, seconds and requests a second. A process of its own, so that what the slow clients of a test cost
-that test is not taken for what they cost the server.
+Called with host, port, seconds and requests a second. A process of its own, so that what the slow clients of a test
+cost that test is not taken for what they cost the server.
 """
 
 from __future__ import annotations

@@ -158,8 +158,6 @@ async def test_slow_clients_are_closed_and_everybody_else_is_served(carrier):
         assert all(closed >= EACH for closed in crowd.closed.values()), crowd.closed
         assert len(during) > RATE * SECONDS * 0.5
         assert most - before < 100
-        if FULL:
-            assert p99[1] <= 2 * p99[0]
         assert each.end() == 0
 
 
