@@ -31,8 +31,9 @@ test: $(READY) lint ## Run every test (browser tests need Chromium; CI installs 
 unit: $(READY) ## Run the tests that need no server
 	@$(BIN)/python -m pytest tests/unit
 
-faults: $(READY) ## Run the fault scenarios in full size (minutes)
-	@$(BIN)/python -m pytest tests/faults -m full -s $(PYTEST)
+faults: $(READY) ## Run the fault scenarios in full size (many minutes)
+	@SEAWALL_FAULTS=full $(BIN)/python -m pytest -s -m "full or not full" tests/faults tests/integration/lifecycle/test_rolling.py \
+		tests/integration/carriers/test_differential.py $(PYTEST)
 
 lock: $(READY) ## Bring the pinned versions up to date
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -8,11 +8,10 @@ resources, is the lifecycle's.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from uvicorn.server import ServerState
@@ -40,12 +39,14 @@ class Listeners:
         servers: The event loop's servers on them.
         protocol: Makes the protocol of one connection.
         backlog: Connections that may be waiting to be accepted.
+        options: How connections begin: what their TLS handshakes need.
     """
 
     sockets: Sequence[socket.socket]
     servers: Sequence[asyncio.AbstractServer]
     protocol: Callable[[], asyncio.Protocol]
     backlog: int
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     async def close(self, clock: Clock) -> None:
         """Accept no more, after everything that waits to be accepted has been.
@@ -68,17 +69,26 @@ class Listeners:
     async def _empty(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         listening.settimeout(0)
+        beginning: list[asyncio.Task[Any]] = []
         for _ in range(self.backlog):
             try:
                 connection, _address = listening.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-                return
+                break
             except OSError as error:  # too many open files, most likely: those that wait cannot be helped
                 logger.warning("connections that wait could not be accepted: %s", error)
-                return
+                break
             connection.settimeout(0)
-            with contextlib.suppress(OSError):
-                await loop.connect_accepted_socket(self.protocol, connection)
+            begun = loop.connect_accepted_socket(self.protocol, connection, **self.options)
+            beginning.append(asyncio.ensure_future(begun))
+        if beginning:
+            # With TLS each of them waits for its handshake, which none of the others shall wait for.
+            await asyncio.wait(beginning, timeout=NEWCOMER_SECONDS)
+        for each in beginning:
+            if each.done() and not each.cancelled():
+                each.exception()  # its client has gone, or never spoke TLS
+            else:
+                each.cancel()
 
 
 class Drain:
@@ -91,6 +101,7 @@ class Drain:
         clock: What time it is.
         grace: Seconds for which connections are still accepted.
         running: Tells which calls are running.
+        arriving: Tells whether a connection is accepted and not among the state's yet: in its TLS handshake.
     """
 
     def __init__(
@@ -101,6 +112,7 @@ class Drain:
         clock: Clock,
         grace: float,
         running: Callable[[], set[asyncio.Task[Any]]],
+        arriving: Callable[[], bool] = bool,
     ) -> None:
         self._state = state
         self._lifecycle = lifecycle
@@ -108,6 +120,7 @@ class Drain:
         self._clock = clock
         self._grace = grace
         self._running = running
+        self._arriving = arriving
 
     def begin(self, seconds: float) -> Budget:
         """Be no longer ready, and let answers end their connections; return the budget. Does so once."""
@@ -146,7 +159,8 @@ class Drain:
                 if connection.resting or (is_late and connection.untouched):
                     connection.transport.close()
             await self._clock.sleep(0)  # those that were closed are gone after one round
-            if not (self._state.connections or self._running()) or budget.left(CALLS_UNTIL) <= 0:
+            coming = not is_late and self._arriving()
+            if not (self._state.connections or self._running() or coming) or budget.left(CALLS_UNTIL) <= 0:
                 return
             await budget.pause(min(pause, budget.left(CALLS_UNTIL)))
             pause = min(pause * 1.5, _LOOK_AGAIN_MOST)

@@ -37,19 +37,20 @@ class Endpoint:
             self.path.unlink(missing_ok=True)
 
 
-def bind(host: str, port: int, uds: Path | None = None) -> Endpoint:
+def bind(host: str, port: int, uds: Path | None = None, mode: int = 0o660) -> Endpoint:
     """Bind to an address, or to a Unix socket.
 
     Args:
         host: An address or a name.
         port: A TCP port; 0 takes a free one.
         uds: A Unix socket instead.
+        mode: The permissions of that socket.
 
     Raises:
         ConfigurationError: The address cannot be had; the message says why and what to do.
     """
     if uds is not None:
-        return _bind_unix(uds)
+        return _bind_unix(uds, mode)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
@@ -85,7 +86,7 @@ def _refused(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host} port {port}: {error.strerror or error}."
 
 
-def _bind_unix(path: Path) -> Endpoint:
+def _bind_unix(path: Path, mode: int) -> Endpoint:
     each = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
@@ -99,6 +100,7 @@ def _bind_unix(path: Path) -> Endpoint:
             else:
                 raise ConfigurationError(f"{path} is in use by another process; stop that one or choose another --uds.")
         each.bind(str(path))
+        path.chmod(mode)  # before it listens: until then nobody can connect
     except ConfigurationError:
         each.close()
         raise

@@ -58,17 +58,21 @@ class Lifespan:
 
     async def shutdown(self) -> None:
         """Stop the service, after the calls that have not ended in time have been cancelled."""
+        await self.cancel_calls()
+        if self._task is not None and not self._task.done():
+            await self._ask("lifespan.shutdown")
+            await self._task
+
+    async def cancel_calls(self) -> None:
+        """Cancel the calls that are running, and give them time to give back what they hold."""
         calls = self.running()
         if calls:
-            self.cancelled = len(calls)
+            self.cancelled += len(calls)
             logger.warning("cancelling %d calls that have not ended in time", len(calls))
             for call in calls:
                 call.cancel()
             # They give back their resources before those are closed.
             await asyncio.wait(calls, timeout=self.patience())
-        if self._task is not None and not self._task.done():
-            await self._ask("lifespan.shutdown")
-            await self._task
 
     def abandon(self) -> None:
         """Give up a start that is still going on."""

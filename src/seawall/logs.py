@@ -96,9 +96,9 @@ def set_level(level: str) -> None:
 def quieter_server(level: str) -> None:
     """Keep the server's own chatter out of the log, unless everything is wanted.
 
-    Seawall says itself when it listens and stops. What is left of uvicorn are its errors.
+    Seawall says itself when it listens and stops. What is left of the server are its errors.
     """
-    for name in ("uvicorn", "uvicorn.error"):
+    for name in ("uvicorn", "uvicorn.error", "_granian"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

@@ -8,6 +8,9 @@ an answer where one can still be sent, with a closed connection where not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import struct
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,13 +20,17 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from seawall.framing import Hosts, fault_of
 from seawall.problems import BadRequest, HeadersTooLarge, Problem, RequestTimeout, Unavailable, UriTooLong
 
 __all__ = ["ConnectionLimits", "bounded_protocol", "sweep"]
 
+LEAST_RATE = 256
+"""Bytes a second a client must take of an answer that waits for it."""
 LINGER = 2.0
 """Seconds a refused connection is still read from, so that the refusal is not lost in a reset."""
 
+_NO_LINGER = struct.pack("ii", 1, 0)
 _NOWHERE = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
 
 _head_complete = HttpToolsProtocol.on_headers_complete
@@ -42,6 +49,7 @@ class ConnectionLimits:
         connections: Connections open at once.
         body_seconds: Seconds a body may take to arrive, where it is read before the operation runs.
         idle_seconds: Seconds a connection may rest between two requests.
+        write_seconds: Seconds a client may take hardly anything of what waits to be sent to it.
     """
 
     head_bytes: int
@@ -51,6 +59,7 @@ class ConnectionLimits:
     connections: int
     body_seconds: float = 30.0
     idle_seconds: float = 5.0
+    write_seconds: float = 30.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -58,6 +67,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     limits: ConnectionLimits
     parser: httptools.HttpRequestParser
+    hosts: Hosts
+    fault: str | None = None
+    """What is wrong with a head that the parser has taken."""
     unparsed = 0
     """Bytes since a head or a piece of a body was last complete: what the parser holds is never more."""
     awaited: object | None = None
@@ -70,6 +82,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Whether the last answer of this connection has been given, before its time."""
     waited = 0.0
     """Seconds for which it has been owing the same."""
+    unread: tuple[float, int, int] | None = None
+    """While bytes wait to be sent: the seconds of this round, the bytes taken in it, and those left by `sweep`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Serve the connection, unless there are too many."""
@@ -93,18 +107,40 @@ class BoundedProtocol(HttpToolsProtocol):
         self.unparsed += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
+            else:
+                self.stay_http(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.refuse(self.malformed())
         if self.unparsed > self.limits.head_bytes:
             self.refuse(self.too_large())
 
+    def stay_http(self, data: bytes) -> None:
+        """Go on with *data* behind a request that asked for a protocol nobody speaks here (RFC 9110 §7.8)."""
+        while data and not self.transport.is_closing():
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
+                data = data[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self.refuse(self.malformed())
+                return
+            else:
+                return
+
     def on_headers_complete(self) -> None:
-        """Begin the request, unless it has too many fields; what comes behind the body is dropped."""
+        """Begin the request, unless there is something wrong with its head; what comes behind the body is dropped."""
         if self.oversized():
-            raise HeadOversized
+            raise HeadRefused
+        fault = fault_of(self.parser.get_http_version(), self.url, self.headers, self.hosts)
+        if fault is not None:
+            self.fault = fault
+            raise HeadRefused
         self.unparsed = 0
         before = self.cycle
         _head_complete(self)
@@ -137,7 +173,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return HeadersTooLarge(f"A request may have {limits.head_fields} header fields.")
         if bytes_of(fields) > limits.field_bytes:
             return HeadersTooLarge(f"The header fields of a request may have {limits.field_bytes} bytes together.")
-        return BadRequest("This is not a request that HTTP/1.1 allows.")
+        return BadRequest(self.fault or "This is not a request that HTTP/1.1 allows.")
 
     def too_large(self) -> Problem:
         """Return the problem for a head, or trailers, without an end."""
@@ -178,6 +214,25 @@ class BoundedProtocol(HttpToolsProtocol):
         awaited = awaited_part(self)
         return None if awaited is None else (awaited, self.limits.head_seconds)
 
+    def unread_too_long(self, seconds: float) -> bool:
+        """Return whether the client has taken hardly anything of its answer for too long.
+
+        Called every *seconds*. What is waiting becomes more only when the client has taken enough for an answer to go
+        on, or has none yet. So no byte that is sent has to be counted.
+        """
+        waiting, before = self.transport.get_write_buffer_size(), self.unread
+        if waiting == 0 or before is None or waiting > before[2]:
+            if waiting or before is not None:
+                self.unread = (0.0, 0, waiting) if waiting else None
+            return False
+        limit = self.limits.write_seconds
+        waited, taken = before[0] + seconds, before[1] + before[2] - waiting
+        if waited < limit:
+            self.unread = (waited, taken, waiting)
+            return False
+        self.unread = (0.0, 0, waiting)
+        return taken < LEAST_RATE * limit
+
     def refuse(self, problem: Problem) -> None:
         """Answer *problem* if the connection is free for an answer, and close it."""
         if self.refused or self.transport.is_closing():
@@ -190,9 +245,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
                 self.pipeline.appendleft(cast("Any", (Refused(problem), None)))
                 return
-            if cycle.response_started or self.pipeline:
-                # Its own answer has begun, or waits behind others; this one would be taken for a part of it.
-                self.transport.close()
+            if cycle.response_started:
+                self.transport.close()  # this one would be taken for a part of its own answer, which has begun
+                return
+            if self.waits_for_its_turn(cycle):
+                self.flow.pause_reading()
+                self.pipeline.appendleft(cast("Any", (Refused(problem), None)))
                 return
             cycle.disconnected = True
             cycle.message_event.set()
@@ -202,6 +260,13 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self.transport.write_eof()
         self.transport.set_protocol(Lingering(self))
+
+    def waits_for_its_turn(self, cycle: Any) -> bool:
+        """Return whether *cycle*, the last, waits behind others; then it is taken out, and never begins."""
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            return True
+        return False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Start a queued request, or answer the refusal that was queued behind it."""
@@ -219,7 +284,7 @@ class Refused:
     problem: Problem
 
 
-class HeadOversized(Exception):
+class HeadRefused(Exception):
     """Raised inside the parser, which turns it into its own error."""
 
 
@@ -248,11 +313,12 @@ class Lingering(asyncio.Protocol):
 
 def bounded_protocol(limits: ConnectionLimits) -> type[BoundedProtocol]:
     """Return the protocol class for *limits*: a class, since the server makes the instances."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"limits": limits, "__doc__": BoundedProtocol.__doc__})
+    members = {"limits": limits, "hosts": Hosts(), "__doc__": BoundedProtocol.__doc__}
+    return type("BoundedProtocol", (BoundedProtocol,), members)
 
 
 def sweep(state: ServerState, seconds: float) -> None:
-    """Close every connection whose client has not sent in time what it owes.
+    """Close every connection whose client has not sent in time what it owes, or does not read what it asked for.
 
     Called every *seconds*. One request is told from the next by the identity of its scope, so that nothing has
     to be noted when a request begins or ends.
@@ -260,10 +326,17 @@ def sweep(state: ServerState, seconds: float) -> None:
     for connection in list(state.connections):
         if not isinstance(connection, BoundedProtocol):
             continue
+        if connection.unread_too_long(seconds):
+            reset(connection.transport)
+            continue
         owed = connection.owed()
         awaited, limit = owed if owed is not None else (None, 0.0)
         if awaited is None or connection.awaited is not awaited:
-            connection.awaited, connection.waited = awaited, 0.0
+            # Only what changes is set: each attribute that a connection has of its own costs memory while it rests.
+            if connection.awaited is not awaited:
+                connection.awaited = awaited
+            if connection.waited:
+                connection.waited = 0.0
             continue
         connection.waited += seconds
         if connection.waited < limit:
@@ -272,6 +345,16 @@ def sweep(state: ServerState, seconds: float) -> None:
             connection.transport.close()
         else:
             connection.refuse(RequestTimeout(f"The request did not arrive within {limit:g} s."))
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection at once, with all that waits to be sent.
+
+    Closing would wait until it is read, here or, after ``abort``, in the system, which holds as much again.
+    """
+    with contextlib.suppress(OSError):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
 
 
 def awaited_part(connection: BoundedProtocol) -> object | None:

@@ -11,7 +11,8 @@ import socket
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from weakref import WeakSet
 
 import msgspec
 import uvicorn
@@ -24,6 +25,7 @@ from seawall.lifecycle import Lifecycle
 from seawall.lifespan import Lifespan
 from seawall.problems import ConfigurationError, SeawallError
 from seawall.protocol import BoundedProtocol, ConnectionLimits, bounded_protocol, sweep
+from seawall.tls import Certificates, tls_files
 from seawall.watch import Beat, Ready, Reloading, Stopped, Stopping, Unwatched, Watch
 from seawall.wire import wire_protocol
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from seawall.service import Service
     from seawall.settings import ServerSettings, Settings
 
-__all__ = ["StartupFailure", "serve"]
+__all__ = ["OVERTIME", "StartupFailure", "reload_settings", "run_and_end", "run_to_the_end", "serve", "tell_ready"]
 
 SWEEP_TICKS = 10
 """The server ticks ten times a second; connections are looked through once a second."""
@@ -58,10 +60,13 @@ class Server(uvicorn.Server):
         settings: ServerSettings,
         hooks: tuple[Hook, Hook],
         watch: Watch | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         super().__init__(config)
         self._watch = watch or Unwatched()
         self._has_said_stopping = False
+        self._certificates = certificates
+        self._handshaking: WeakSet[Any] = WeakSet()
         self._seconds = settings.shutdown_seconds
         self._ready, self._reload = hooks
         self._service = service
@@ -73,6 +78,7 @@ class Server(uvicorn.Server):
             service.clock,
             settings.drain_grace,
             self.calls,
+            self._arriving,
         )
         self.overdue = False
 
@@ -128,10 +134,37 @@ class Server(uvicorn.Server):
             self._watch.tell(Stopping())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the service, then listen, then say so."""
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
+        """Start the service, then listen, then say so.
+
+        As uvicorn does it with given sockets, but that a TLS handshake has no more time than a request's head.
+        """
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            raise SystemExit(3)  # as uvicorn does; `serve` knows why
+        loop, backlog = asyncio.get_running_loop(), self.config.backlog
+        self.servers = [
+            await loop.create_server(self._protocol, sock=each, backlog=backlog, **self._handshake)
+            for each in sockets or ()
+        ]
+        self.started = True
+        self._ready()
+
+    @property
+    def _handshake(self) -> dict[str, Any]:
+        """How connections begin, for the event loop's functions that make them."""
+        if self._certificates is None:
+            return {}
+        seconds = cast("Any", self.config.http_protocol_class).limits.head_seconds
+        return {"ssl": self._certificates.context, "ssl_handshake_timeout": seconds, "ssl_shutdown_timeout": 5.0}
+
+    def _arriving(self) -> bool:
+        """Return whether a connection has been accepted and is about to come out of its handshake."""
+        return any(each.transport is None for each in self._handshaking)
+
+    @property
+    def requests(self) -> int:
+        """How many requests have been answered."""
+        return self.server_state.total_requests
 
     def calls(self) -> set[asyncio.Task[Any]]:
         """Return the tasks of the calls that are running, whichever way their requests came."""
@@ -146,13 +179,15 @@ class Server(uvicorn.Server):
         if counter % SWEEP_TICKS == 0:
             sweep(self.server_state, SWEEP_TICKS / 10)
             self._watch.tell(Beat(self.server_state.total_requests, len(self.server_state.connections)))
+            if self._certificates is not None:
+                self._certificates.look()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let running calls end, cancel those that do not, close the resources: all within the time there is."""
         ticking = asyncio.get_running_loop().create_task(self._keep_ticking(), name="seawall ticks")
         self._say_stopping()
-        listeners = Listeners(sockets or (), self.servers, self._protocol, self.config.backlog)
+        listeners = Listeners(sockets or (), self.servers, self._protocol, self.config.backlog, self._handshake)
         try:
             # The budget is kept by every step; this is for what no step has a hold on, such as a mount's end.
             async with asyncio.timeout(self._seconds + OVERTIME):
@@ -171,6 +206,8 @@ class Server(uvicorn.Server):
         made: asyncio.Protocol = cast("Any", self.config.http_protocol_class)(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+        if self._certificates is not None:
+            self._handshaking.add(made)
         return made
 
     async def _keep_ticking(self) -> None:
@@ -245,8 +282,14 @@ def serve(
     server_settings = settings.server
     if endpoint is None:
         uds = Path(server_settings.uds) if server_settings.uds else None
-        endpoint = bind(server_settings.host, server_settings.port, uds)
-    address = endpoint.address
+        endpoint = bind(server_settings.host, server_settings.port, uds, int(server_settings.uds_mode, 8))
+    certificates = None
+    if (files := tls_files(server_settings)) is not None:
+        try:
+            certificates = Certificates(files, service.clock)
+        except BaseException:
+            endpoint.close()
+            raise
     logs.quieter_server(level or settings.log.level)
     # A middleware speaks ASGI and must see every request, so with one no request goes the short way.
     surface = None
@@ -262,27 +305,41 @@ def serve(
     watch = watch or Unwatched()
 
     def ready() -> None:
-        logger.log(
-            logging.DEBUG if watch.supervised else logging.INFO,
-            "listening on %s",
-            address,
-            extra={"service": service.name, "version": service.version, "operations": len(built.routes)},
-        )
-        watch.tell(Ready(server_settings.shutdown_seconds, server_settings.worker_timeout))
+        tell_ready(service, endpoint, watch, is_secure=certificates is not None)
 
     def reload() -> None:
         if watch.supervised:
             return  # its supervisor replaces it by one that has read them
         watch.tell(Reloading())
-        _reload(service, level)
+        reload_settings(service, level)
+        if certificates is not None:
+            certificates.reload()
         watch.tell(Ready(server_settings.shutdown_seconds, server_settings.worker_timeout))
 
-    server = Server(config, service, server_settings, (ready, reload), watch)
-    lifecycle = service.lifecycle
+    server = Server(config, service, server_settings, (ready, reload), watch, certificates)
     lifespan.running = server.calls
+    return run_to_the_end(service, lifespan, server, lambda: server.run(sockets=endpoint.sockets), endpoint, watch)
+
+
+class Ending(Protocol):
+    """What is asked of a server that has ended."""
+
+    overdue: bool
+
+    @property
+    def requests(self) -> int:
+        """How many requests there were."""
+        ...
+
+
+def run_to_the_end(
+    service: Service, lifespan: Lifespan, server: Ending, run: Callable[[], None], endpoint: Endpoint, watch: Watch
+) -> int:
+    """Run, say how it ended, and return the exit status; see `serve`."""
+    lifecycle = service.lifecycle
     lifespan.patience = lambda: lifecycle.budget.patience if lifecycle.budget else 1.0
     try:
-        server.run(sockets=endpoint.sockets)
+        run()
     except SystemExit:
         if lifespan.abandoned:
             logger.info("stopped before it had started")
@@ -294,8 +351,17 @@ def serve(
         endpoint.close()
     if lifespan.failure is not None:
         logger.error("the service did not stop in order", exc_info=lifespan.failure)
-    _tell_the_end(lifecycle, server.server_state.total_requests, watch)
+    _tell_the_end(lifecycle, server.requests, watch)
     return 1 if server.overdue or lifespan.failure or lifespan.message or lifecycle.cut else 0
+
+
+def tell_ready(service: Service, endpoint: Endpoint, watch: Watch, *, is_secure: bool) -> None:
+    """Say where the service listens, to people and to whoever watches the process."""
+    address = endpoint.address.replace("http://", "https://", 1) if is_secure else endpoint.address
+    facts = {"service": service.name, "version": service.version, "operations": len(service.build().routes)}
+    logger.log(logging.DEBUG if watch.supervised else logging.INFO, "listening on %s", address, extra=facts)
+    settings = service.settings.server
+    watch.tell(Ready(settings.shutdown_seconds, settings.worker_timeout))
 
 
 def _tell_the_end(lifecycle: Lifecycle, requests: int, watch: Watch) -> None:
@@ -325,6 +391,7 @@ def uvicorn_config(app: Any, settings: Settings, surface: Surface | None) -> uvi
         connections=server.max_connections,
         body_seconds=http.body_timeout,
         idle_seconds=server.keep_alive,
+        write_seconds=http.write_timeout,
     )
     return uvicorn.Config(
         app,
@@ -352,7 +419,8 @@ def _why(lifespan: Lifespan) -> str:
     return f"the service did not start: {lifespan.message}"
 
 
-def _reload(service: Service, level: str | None) -> None:
+def reload_settings(service: Service, level: str | None) -> None:
+    """Read the settings again, and say what has changed, or why not."""
     try:
         changed, kept = service.reload()
     except ConfigurationError as error:

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from seawall.framing import Hosts
 from seawall.http.dispatch import Matcher, split_raw
 from seawall.http.exchange import merge_fields
 from seawall.http.surface import NO_PARTS, Surface
@@ -178,7 +179,10 @@ class WireProtocol(BoundedProtocol):
         if not _NOT_PLAIN.isdisjoint(headers):
             return None
         if len(headers) != len(fields):
-            headers = merge_fields(fields)
+            headers = merge_fields(fields)  # of two hosts it makes something that is none
+        host = headers.get(b"host")
+        if host not in self.hosts.known and not self.hosts.accepts(host):
+            return None
         raw_path, _, query = url.partition(b"?")
         try:
             path, parts, plan = _find(matcher, raw_path)
@@ -268,6 +272,11 @@ class WireProtocol(BoundedProtocol):
             request.task.add_done_callback(self.tasks.discard)
         super().connection_lost(exc)
 
+    def waits_for_its_turn(self, cycle: Any) -> bool:
+        """Return whether *cycle*, the last, waits behind others; a plain one is not queued before it is complete."""
+        previous = cycle.previous if type(cycle) is WireRequest else None
+        return super().waits_for_its_turn(cycle) or (previous is not None and not previous.response_complete)
+
     def owed(self) -> tuple[object, float] | None:
         """Return what the client owes, and for how long; a connection at rest owes its next request."""
         request: Any = self.cycle
@@ -329,6 +338,7 @@ def wire_protocol(limits: ConnectionLimits, surface: Surface) -> type[WireProtoc
     """Return the protocol class for *limits* and *surface*: a class, since the server makes the instances."""
     members: Mapping[str, Any] = {
         "limits": limits,
+        "hosts": Hosts(),
         "surface": surface,
         "standing": StandingFields([]),
         "__doc__": WireProtocol.__doc__,

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from seawall.protocol import ConnectionLimits, Lingering, bounded_protocol, sweep
@@ -16,15 +18,35 @@ HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = b"POST /body HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+class Socket:
+    family = socket.AF_INET
+    lingers = True
+
+    def getpeername(self):
+        return "127.0.0.1", 5
+
+    def getsockname(self):
+        return "127.0.0.1", 80
+
+    def setsockopt(self, level, option, value):
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER)
+        self.lingers = False
+
+
 class Transport(asyncio.Transport):
     def __init__(self):
-        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 80)})
+        self.socket = Socket()
+        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 80), "socket": self.socket})
         self.written = b""
         self.closing = self.half_closed = self.paused = False
         self.protocol = None
+        self.waiting = 0
 
     def write(self, data):
         self.written += data
+
+    def get_write_buffer_size(self):
+        return self.waiting
 
     def write_eof(self):
         self.half_closed = True
@@ -351,3 +373,81 @@ async def test_a_lingering_connection_forgets_what_comes_and_ends(server):
     lingering.connection_lost(None)
     assert connection not in server.state.connections
     server.connections.remove(connection)
+
+
+async def test_an_answer_nobody_reads_ends_the_connection(server):
+    connection = server.connect()
+    connection.transport.waiting = 100_000
+    await sweeps(server, 30)
+    assert not connection.transport.closing
+    assert connection.transport.socket.lingers
+    await sweeps(server, 1)
+    assert connection.transport.closing
+    assert not connection.transport.socket.lingers, "the system holds nothing for it any more"
+
+
+async def test_an_answer_that_is_read_slowly_enough_is_left_alone_and_one_that_drips_is_not(server):
+    steady, dripping = server.connect(), server.connect()
+    for connection in (steady, dripping):
+        connection.data_received(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")  # owes nothing
+        connection.transport.waiting = 100_000
+    for _ in range(61):
+        steady.transport.waiting -= 300
+        dripping.transport.waiting -= 200
+        await sweeps(server, 1)
+    assert (steady.transport.closing, dripping.transport.closing) == (False, True)
+
+
+async def test_a_stream_that_goes_on_has_its_time_anew(server):
+    connection = server.connect()
+    connection.data_received(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    for _ in range(10):
+        connection.transport.waiting = 70_000
+        await sweeps(server, 20)
+        connection.transport.waiting = 10_000
+        await sweeps(server, 1)
+    assert not connection.transport.closing
+
+
+UPGRADE = b"GET /first HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+
+async def test_what_comes_behind_an_upgrade_that_is_not_made_is_answered(server):
+    connection = server.connect()
+    connection.data_received(UPGRADE * 1500 + HEAD + b"\r\n")
+    for _ in range(1600):
+        await settle()
+    assert connection.transport.written.count(b"200 OK") == 1501
+
+
+async def test_what_is_wrong_behind_an_upgrade_is_refused(server):
+    connection = server.connect()
+    connection.data_received(UPGRADE + b"nonsense\r\n\r\n")
+    await settle()
+    answer, _, refusal = connection.transport.written.partition(b"\r\n\r\nok")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert refusal.startswith(b"HTTP/1.1 400 ")
+
+
+FAULTS = [
+    b"GET / HTTP/1.1\r\nX: y\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+    b"GET http://other/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("data", FAULTS, ids=repr)
+async def test_what_the_parser_lets_pass_is_refused_here_and_nowhere_else(server, data):
+    connection = server.connect()
+    connection.data_received(data)
+    await settle()
+    assert (refused(connection), server.scopes) == (400, [])
+    plain = HttpToolsProtocol(server.config, server.state, {})
+    plain.connection_made(Transport())
+    server.connections.append(plain)
+    plain.data_received(data)
+    await settle()
+    assert b"200 OK" in plain.transport.written, "without the protection it is answered"

@@ -61,6 +61,27 @@ Workers = Annotated[
         "on SIGHUP without losing a request.",
     ),
 ]
+Server = Annotated[
+    Literal["uvicorn", "granian"] | None,
+    typer.Option(
+        help="What speaks HTTP: uvicorn, with everything Seawall adds to it, or granian, for HTTP/2.",
+        rich_help_panel="How",
+    ),
+]
+Certificate = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificate, as PEM; the server then speaks https only.", rich_help_panel="How"),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Its key, as PEM; by default in the same file.", rich_help_panel="How"),
+]
+ClientCa = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Authorities, as PEM, whose certificates clients must show.", rich_help_panel="How"
+    ),
+]
 Level = Annotated[
     Literal["debug", "info", "warning", "error", "critical"] | None,
     typer.Option(help="Least severe lines to log."),
@@ -101,27 +122,33 @@ def run(
     uds: Uds = None,
     fd: Fd = None,
     workers: Workers = None,
+    server: Server = None,
+    tls_certificate: Certificate = None,
+    tls_key: Key = None,
+    tls_client_ca: ClientCa = None,
     log_level: Level = None,
     traceback: Traceback = False,
     worker: Annotated[str | None, typer.Option(hidden=True, help="For a supervisor's use.")] = None,
 ) -> None:
     """Serve a service in production.
 
-    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads the settings again; with
-    several workers, it replaces them one by one, with new code and settings, and SIGUSR1 logs how they are.
+    SIGTERM or Ctrl+C end it, with status 0, once running calls have ended. SIGHUP reads settings and certificates
+    again; with several workers, it replaces them one by one, with new code, settings and certificates, and SIGUSR1
+    logs how they are.
 
     [bold]Examples[/]
 
         seawall run shop:service
         seawall run shop:service --host 0.0.0.0 --port 80 --workers 4
         seawall run shop:service --uds /run/shop.sock
+        seawall run shop:service --tls-certificate shop.pem --tls-key shop.key
     """
     with reporting(with_traceback=traceback):
-        from seawall.cli.serving import Where  # noqa: PLC0415 - see the module's docstring
+        from seawall.cli.serving import How, Where  # noqa: PLC0415 - see the module's docstring
         from seawall.cli.working import run_service  # noqa: PLC0415 - see the module's docstring
 
-        where = Where(host, port, uds, tuple(fd or ()))
-        raise typer.Exit(run_service(target, where, log_level, workers, worker, with_traceback=traceback))
+        where, how = Where(host, port, uds, tuple(fd or ())), How(server, tls_certificate, tls_key, tls_client_ca)
+        raise typer.Exit(run_service(target, where, how, log_level, workers, worker, with_traceback=traceback))
 
 
 @app.command(rich_help_panel=SERVE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import sys
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from seawall.endpoint import Endpoint
     from seawall.settings import Settings
 
-__all__ = ["RequestLines", "Where", "develop"]
+__all__ = ["How", "RequestLines", "Where", "develop", "server_of"]
 
 ENVIRONMENT = "SEAWALL_SERVICE_ENVIRONMENT"
 
@@ -54,7 +55,37 @@ class Where:
         server = settings.server
         uds = self.uds if any(named) else server.uds
         port = server.port if self.port is None else self.port
-        return bind(self.host or server.host, port, Path(uds) if uds else None)
+        return bind(self.host or server.host, port, Path(uds) if uds else None, int(server.uds_mode, 8))
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What serves, as far as the command line says so; the settings say the rest."""
+
+    server: str | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+
+    def options(self) -> list[str]:
+        """Return what was given, as options of ``seawall run``."""
+        given = {field.name: value for field in dataclasses.fields(self) if (value := getattr(self, field.name))}
+        return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+
+    def over(self, settings: Settings) -> Settings:
+        """Return *settings* with what was given here.
+
+        Raises:
+            CommandError: A key or authorities were named, and no certificate anywhere.
+        """
+        given = {field.name: value for field in dataclasses.fields(self) if (value := getattr(self, field.name))}
+        if not given:
+            return settings
+        update = {name: str(value) for name, value in given.items()}
+        server = settings.server.model_copy(update=update)
+        if (server.tls_key or server.tls_client_ca) and not server.tls_certificate:
+            raise CommandError("--tls-key and --tls-client-ca need --tls-certificate.", usage=True)
+        return dataclasses.replace(settings, server=server)
 
 
 def develop(
@@ -92,6 +123,17 @@ def develop(
         return RequestLines(app, service.clock)
 
     return serve(service, settings, endpoint, level=level, wrap=wrap)
+
+
+def server_of(settings: Settings) -> Callable[..., int]:
+    """Return what serves."""
+    if settings.server.server == "granian":
+        from seawall.granian import serve as serve_by_granian  # noqa: PLC0415 - an extra
+
+        return serve_by_granian
+    from seawall.server import serve  # noqa: PLC0415 - imports uvicorn
+
+    return serve
 
 
 def _supervise(target: str, where: Where, options: list[str], watched: tuple[Path, ...]) -> int:

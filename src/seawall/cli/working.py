@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seawall import logs
 from seawall.cli.report import ASK, CommandError
-from seawall.cli.serving import Where
+from seawall.cli.serving import How, Where, server_of
 from seawall.cli.target import load_service, parse_target
 from seawall.clock import SystemClock, SystemRandom
 from seawall.problems import ConfigurationError, SeawallError
@@ -30,13 +30,21 @@ logger = logging.getLogger("seawall.workers")
 
 
 def run_service(
-    target: str, where: Where, level: str | None, workers: int | None, worker: str | None, *, with_traceback: bool
+    target: str,
+    where: Where,
+    how: How,
+    level: str | None,
+    workers: int | None,
+    worker: str | None,
+    *,
+    with_traceback: bool,
 ) -> int:
     """Serve the service that *target* names until the process is told to end; return the exit status.
 
     Args:
         target: The service.
         where: Where to listen.
+        how: What serves.
         level: The least severe lines to log; what the settings say by default.
         workers: How many processes serve; what the settings say by default.
         worker: What a supervisor says to a worker; None for everybody else.
@@ -47,15 +55,15 @@ def run_service(
         ConfigurationError: It, its settings or the address are wrong, or it does not start.
     """
     if worker is not None:
-        return _work(target, where, level, worker)
+        return _work(target, where, how, level, worker)
     if os.getpid() == 1:
         from seawall.workers.init import init  # noqa: PLC0415 - only in a container
 
         init()
     count = workers or _workers_in_settings()
     if count > 1:
-        return _supervise(target, where, level, count, with_traceback=with_traceback)
-    return _serve_alone(target, where, level, workers)
+        return _supervise(target, where, how, level, count, with_traceback=with_traceback)
+    return _serve_alone(target, where, how, level, workers)
 
 
 def _workers_in_settings() -> int:
@@ -67,8 +75,7 @@ def _workers_in_settings() -> int:
         return 1  # the service will say so, unless it is made with settings of its own and reads none
 
 
-def _serve_alone(target: str, where: Where, level: str | None, workers: int | None) -> int:
-    from seawall.server import serve  # noqa: PLC0415 - imports uvicorn
+def _serve_alone(target: str, where: Where, how: How, level: str | None, workers: int | None) -> int:
     from seawall.workers.systemd import Notifier, NotifyWatch  # noqa: PLC0415 - only for those who serve
 
     service = load_service(target)
@@ -79,13 +86,15 @@ def _serve_alone(target: str, where: Where, level: str | None, workers: int | No
             "that starts the workers does not import it.",
             f"Say so outside: --workers {settings.server.workers}, SEAWALL_SERVER_WORKERS or seawall.toml.",
         )
+    settings = how.over(settings)
     logs.configure(level or settings.log.level, settings.log.format)
+    serve = server_of(settings)
     service.build()
     watch = NotifyWatch(Notifier(os.environ, service.clock))
     return serve(service, settings, where.bind(settings), level=level, watch=watch)
 
 
-def _supervise(target: str, where: Where, level: str | None, count: int, *, with_traceback: bool) -> int:
+def _supervise(target: str, where: Where, how: How, level: str | None, count: int, *, with_traceback: bool) -> int:
     from seawall.settings import load  # noqa: PLC0415 - Pydantic
     from seawall.workers import Commands, Supervisor  # noqa: PLC0415 - only for those who want several
     from seawall.workers.systemd import Notifier  # noqa: PLC0415 - likewise
@@ -98,7 +107,7 @@ def _supervise(target: str, where: Where, level: str | None, count: int, *, with
     if count > MANY * cores:
         logger.warning("%d workers on %d cores: more than one for each core serve no faster", count, cores)
     options = [f"--fd={each.fileno()}" for each in endpoint.sockets]
-    options += [f"--log-level={level}"] if level else []
+    options += [*how.options(), *([f"--log-level={level}"] if level else [])]
     clock = SystemClock()
     supervisor = Supervisor(
         Commands(["run", target, *options], endpoint.sockets),
@@ -154,7 +163,7 @@ def _not_started(failed: Failed, *, with_traceback: bool) -> CommandError:
     return CommandError(failed.message, *hints, usage=failed.status == 2)
 
 
-def _work(target: str, where: Where, level: str | None, worker: str) -> int:
+def _work(target: str, where: Where, how: How, level: str | None, worker: str) -> int:
     """Serve as one of several workers; what goes wrong before it serves is for the supervisor to tell."""
     from seawall.workers import Place, Station  # noqa: PLC0415 - only for workers
 
@@ -163,7 +172,7 @@ def _work(target: str, where: Where, level: str | None, worker: str) -> int:
     except (OSError, ValueError, TypeError) as error:
         raise CommandError("--worker is for the supervisor that seawall run --workers starts.", usage=True) from error
     try:
-        return _serve_at(station, target, where, level)
+        return _serve_at(station, target, where, how, level)
     except SeawallError as error:
         hints = error.hints if isinstance(error, CommandError) else ()
         status = 2 if isinstance(error, CommandError) and error.usage else 1
@@ -174,12 +183,11 @@ def _work(target: str, where: Where, level: str | None, worker: str) -> int:
         return 1
 
 
-def _serve_at(station: Station, target: str, where: Where, level: str | None) -> int:
-    from seawall.server import serve  # noqa: PLC0415 - imports uvicorn
-
+def _serve_at(station: Station, target: str, where: Where, how: How, level: str | None) -> int:
     service = load_service(target)
-    settings = service.settings
+    settings = how.over(service.settings)
     logs.configure(level or settings.log.level, settings.log.format, worker=station.place.seat)
+    serve = server_of(settings)
     service.host = station.host
     service.rebuild()  # the module may have asked for the application already
     service.build()

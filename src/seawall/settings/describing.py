@@ -125,4 +125,4 @@ def value_text(field: FieldInfo, value: object) -> str:
 
 def _is_list(field: FieldInfo) -> bool:
     origin = get_origin(field.annotation)
-    return isinstance(origin, type) and not issubclass(origin, Mapping)
+    return isinstance(origin, type) and origin is not types.UnionType and not issubclass(origin, Mapping)

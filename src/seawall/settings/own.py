@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from seawall.settings.table import Reloadable, Seconds, Size, Table, WholeSeconds
 
@@ -81,6 +81,13 @@ class HttpSettings(Table, table="http", env_prefix="SEAWALL_HTTP_"):
     )
     head_timeout: Seconds = Field(
         default=10.0, gt=0, le=_DAY, description="How long a request may take to arrive up to its body; then 408."
+    )
+    write_timeout: Seconds = Field(
+        default=30.0,
+        gt=0,
+        le=_DAY,
+        description="How long a client may take hardly anything of an answer that waits for it (less than 256 bytes a "
+        "second); then the connection is closed.",
     )
     max_body: Reloadable[Size] = Field(
         default=1024**2,
@@ -176,6 +183,44 @@ class ServerSettings(Table, table="server", env_prefix="SEAWALL_SERVER_"):
         max_length=100,
         description="Path of a Unix socket to listen on instead of host and port.",
     )
+    uds_mode: str = Field(
+        default="660",
+        pattern=r"^0?[0-7]{3}$",
+        description="Who may connect to the Unix socket: its permissions, in octal; `660` is the owner and the group.",
+    )
+    server: Literal["uvicorn", "granian"] = Field(
+        default="uvicorn",
+        description="What speaks HTTP: `uvicorn`, with everything Seawall adds to it, or `granian` (an extra), for "
+        "HTTP/2.",
+    )
+    http2: bool = Field(default=True, description="Whether granian speaks HTTP/2 too; uvicorn does not.")
+    tls_certificate: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="PEM file with the certificate, and those between it and the authority's; with it the server "
+        "speaks https only.",
+    )
+    tls_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="PEM file with the certificate's key; by default the file of the certificate.",
+    )
+    tls_key_password: SecretStr | None = Field(
+        default=None, max_length=1024, description="What the key is encrypted with."
+    )
+    tls_client_ca: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="PEM file with the authorities whose certificates clients show.",
+    )
+    tls_client: Literal["required", "optional"] = Field(
+        default="required",
+        description="Whether a client without a certificate is refused, where `tls_client_ca` is set.",
+    )
+    tls_minimum: Literal["1.2", "1.3"] = Field(default="1.2", description="The oldest version of TLS that is spoken.")
     backlog: int = Field(
         default=2048, ge=1, le=65535, description="Connections the system holds until the server accepts them."
     )
@@ -226,6 +271,13 @@ class ServerSettings(Table, table="server", env_prefix="SEAWALL_SERVER_"):
         if 0 < timeout < 2:
             raise ValueError("a worker is heard of once a second; give it at least 2s, or 0 for no limit")
         return timeout
+
+    @field_validator("tls_key", "tls_client_ca")
+    @classmethod
+    def _with_a_certificate(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and info.data.get("tls_certificate") is None:
+            raise ValueError("tls_certificate is not set, so no TLS is spoken; set it too, or leave this out")
+        return value
 
 
 class LogSettings(Table, table="log", env_prefix="SEAWALL_LOG_"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import seawall.drain
+import seawall.granian
 from seawall.cli import main
 from seawall.protocol import BoundedProtocol
 from seawall.wire import WireProtocol
@@ -21,6 +22,9 @@ def say_nothing(cls: type[BoundedProtocol]) -> None:
 
 BoundedProtocol.begin_drain = WireProtocol.begin_drain = classmethod(say_nothing)
 BoundedProtocol.farewell = lambda self: None
+seawall.granian.NEWCOMER_SECONDS = 0.0
+seawall.granian.Calls._last = lambda self, send: send
+seawall.granian.Listening.accept_no_more = lambda self: None
 
 if __name__ == "__main__":
     sys.exit(main())
