@@ -241,6 +241,7 @@ def serve(
     server = Server(config, service, server_settings, (ready, lambda: _reload(service, level)))
     lifecycle = service.lifecycle
     lifespan.running = server.calls
+    lifespan.cancel = built.cancel
     lifespan.patience = lambda: lifecycle.budget.patience if lifecycle.budget else 1.0
     try:
         server.run(sockets=endpoint.sockets)
