@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit lock lint format bench openapi docs clean
+.PHONY: help setup demo test faults unit lock lint format bench openapi docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: $(READY) ## Seed the store, serve it, drive a minute of traffic, and stay 
 
 test: $(READY) lint ## Run every test (browser tests need Chromium; CI installs it)
 	@$(BIN)/python -m pytest $(PYTEST)
+
+faults: $(READY) ## Run the fault tests in their full size
+	@SEAWALL_FAULTS=full $(BIN)/python -m pytest tests/faults $(PYTEST)
 
 unit: $(READY) ## Run the tests that need no server
 	@$(BIN)/python -m pytest tests/unit

@@ -8,7 +8,9 @@ an answer where one can still be sent, with a closed connection where not.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,6 +27,9 @@ LINGER = 2.0
 """Seconds a refused connection is still read from, so that the refusal is not lost in a reset."""
 
 _NOWHERE = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
+
+_HANG_UP = getattr(select, "POLLRDHUP", 0)
+"""Asks for the end of what the other side sends, which Linux tells; a reset is told everywhere without being asked."""
 
 _head_complete = HttpToolsProtocol.on_headers_complete
 _body = HttpToolsProtocol.on_body
@@ -68,6 +73,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """The exchange whose answer was chosen to end the connection, for that reason."""
     refused = False
     """Whether the last answer of this connection has been given, before its time."""
+    answering: Any = None
+    """The exchange that is being answered the ASGI way; others may be queued behind it."""
     waited = 0.0
     """Seconds for which it has been owing the same."""
 
@@ -209,7 +216,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self.refused = False
             self.refuse(cycle.problem)
             return
+        self.answering = cycle
         super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the exchange that is being answered as well; uvicorn tells the one that came last."""
+        answering = self.answering
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
+        super().connection_lost(exc)
+
+    @property
+    def deaf(self) -> bool:
+        """Whether nothing is read at the moment, so that the end of the connection would not be noticed."""
+        return self.flow.read_paused and not self.transport.is_closing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,12 +275,14 @@ def bounded_protocol(limits: ConnectionLimits) -> type[BoundedProtocol]:
 def sweep(state: ServerState, seconds: float) -> None:
     """Close every connection whose client has not sent in time what it owes.
 
-    Called every *seconds*. One request is told from the next by the identity of its scope, so that nothing has
-    to be noted when a request begins or ends.
+    Called every *seconds*. A connection from which nothing is read, since requests are queued or a body waits, is
+    looked at for its end: nothing else would tell that the client has gone. One request is told from the next by the
+    identity of its scope, so that nothing has to be noted when a request begins or ends.
     """
-    for connection in list(state.connections):
-        if not isinstance(connection, BoundedProtocol):
-            continue
+    connections = [each for each in state.connections if isinstance(each, BoundedProtocol)]
+    for connection in ended(connections):
+        connection.transport.abort()
+    for connection in connections:
         owed = connection.owed()
         awaited, limit = owed if owed is not None else (None, 0.0)
         if awaited is None or connection.awaited is not awaited:
@@ -272,6 +295,17 @@ def sweep(state: ServerState, seconds: float) -> None:
             connection.transport.close()
         else:
             connection.refuse(RequestTimeout(f"The request did not arrive within {limit:g} s."))
+
+
+def ended(connections: Iterable[BoundedProtocol]) -> list[BoundedProtocol]:
+    """Return those of *connections* that are not read from, and whose other side has closed or reset them."""
+    deaf = {each.transport.get_extra_info("socket").fileno(): each for each in connections if each.deaf}
+    if not deaf:
+        return []
+    poll = select.poll()
+    for number in deaf:
+        poll.register(number, _HANG_UP)
+    return [deaf[number] for number, _ in poll.poll(0)]
 
 
 def awaited_part(connection: BoundedProtocol) -> object | None:

@@ -85,18 +85,20 @@ def test_a_caller_may_bring_its_deadline(server: Served) -> None:
         assert wire.get("/slow?seconds=0", "Grpc-Timeout: 20S")[0] == 200
 
 
-def test_requests_behind_one_that_is_abandoned_do_not_begin(server: Served) -> None:
-    """While more is queued than is answered, nothing is read, so the end is noticed with the first answer."""
+@pytest.mark.parametrize("how", ["closed", "reset"])
+def test_requests_behind_one_that_is_abandoned_do_not_begin(server: Served, how: str) -> None:
+    """While requests are queued nothing is read, so the connection is looked at for its end once a second."""
+    name = f"queued-{how}"
     wire = Wire(server.where)
     for number in range(3):
-        wire.send("/slow?seconds=0.3", f"X-Request-ID: queued-{number}")
-    server.until("began queued-0")
-    reset(wire)
-    server.until("over queued-0")
+        wire.send("/slow", f"X-Request-ID: {name}-{number}")
+    server.until(f"began {name}-0")
+    LEAVE[how](wire)
+    server.until(f"over {name}-0 disconnect CancelledError")
     with Wire(server.where) as after:
-        assert after.get("/slow?seconds=0.2", "X-Request-ID: after")[0] == 200
-    server.until("over after")
-    assert "began queued-2" not in server.output
+        assert after.get("/slow?seconds=0.1")[0] == 200
+    assert f"began {name}-1" not in server.output
+    assert "Traceback" not in server.output
 
 
 def test_a_client_that_goes_away_while_the_answer_is_written(server: Served) -> None:
