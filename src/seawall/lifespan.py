@@ -15,6 +15,11 @@ __all__ = ["Lifespan"]
 logger = logging.getLogger("seawall")
 
 
+def _cancel_all(calls: set[asyncio.Task[Any]]) -> None:
+    for call in calls:
+        call.cancel()
+
+
 @dataclass(slots=True)
 class Lifespan:
     """Starts and stops the service within the server; remembers what went wrong, for one clear message.
@@ -41,7 +46,7 @@ class Lifespan:
     message: str = ""
     abandoned: bool = False
     running: Callable[[], set[asyncio.Task[Any]]] = set
-    cancel: Callable[[set[asyncio.Task[Any]]], None] = lambda calls: [call.cancel() for call in calls] and None
+    cancel: Callable[[set[asyncio.Task[Any]]], None] = _cancel_all
     patience: Callable[[], float] = lambda: 1.0
     cancelled: int = 0
     _inbox: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)

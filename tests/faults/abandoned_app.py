@@ -90,8 +90,10 @@ async def permit() -> None:
         try:
             await asyncio.sleep(SECONDS)
         finally:
-            await asyncio.sleep(0.001)
-            held["permits"] -= 1
+            try:  # giving back takes a moment too, and the client may go away in it
+                await asyncio.sleep(0.001)
+            finally:
+                held["permits"] -= 1
 
 
 @service.get("/parts")

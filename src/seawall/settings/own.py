@@ -80,17 +80,17 @@ class HttpSettings(Table, table="http", env_prefix="SEAWALL_HTTP_"):
         le=_DAY,
         description="How long an operation may take, unless its policy says otherwise; then 504.",
     )
-    timeout_header: Annotated[str, AfterValidator(_token_or_none)] = Field(
-        default="Grpc-Timeout",
-        description="Header field by which callers say how long they will wait, which shortens the time limit: in "
-        "gRPC's form (`250m`), or in milliseconds where the name ends in `-Ms`, such as "
-        "`X-Envoy-Expected-Rq-Timeout-Ms`. Empty means none.",
-    )
     body_timeout: Reloadable[Seconds] = Field(
         default=30.0, gt=0, le=_DAY, description="How long a request's body may take to arrive; then 408."
     )
     head_timeout: Seconds = Field(
         default=10.0, gt=0, le=_DAY, description="How long a request may take to arrive up to its body; then 408."
+    )
+    timeout_header: Annotated[str, AfterValidator(_token_or_none)] = Field(
+        default="Grpc-Timeout",
+        description="Header field by which callers say how long they will wait, which shortens the time limit: in "
+        "gRPC's form (`250m`), or in milliseconds where the name ends in `-Ms`, such as "
+        "`X-Envoy-Expected-Rq-Timeout-Ms`. Empty means none.",
     )
     max_body: Reloadable[Size] = Field(
         default=1024**2,
