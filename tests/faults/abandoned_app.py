@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from msgspec import Struct
 from sqlalchemy import text
@@ -118,6 +118,21 @@ async def stream() -> StreamingResponse:
             await asyncio.sleep(SECONDS / 10)
 
     return StreamingResponse(pieces())
+
+
+@service.get("/tasks")
+async def tasks() -> list[str]:
+    """Tell what is running, for whoever wonders why something is held."""
+    return [chain(task) for task in asyncio.all_tasks()]
+
+
+def chain(task: asyncio.Task[object]) -> str:
+    """Return where *task* waits, from the outside in."""
+    found, awaited = [f"{task.get_name()} cancelling={task.cancelling()}"], cast("Any", task.get_coro())
+    while (frame := getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None)) is not None:
+        found.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}")
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None)
+    return " > ".join([*found, str(awaited)[:80]])
 
 
 class Held(Struct):

@@ -25,6 +25,9 @@ __all__ = ["postgres_url"]
 HERE = Path(__file__).parent
 CLIENTS = 10_000 if os.environ.get("SEAWALL_FAULTS") == "full" else 500
 AT_ONCE = 60
+STAYS = 10
+"""One client in so many stays, where answers are quick."""
+SHORT = 0.1
 SEED = int(os.environ.get("SEAWALL_TEST_SEED", "20261124"))
 BACK_WITHIN = 5.0
 HELD_IN_DATABASE = """
@@ -73,6 +76,19 @@ async def leave(address: tuple[str, int], number: int, chance: random.Random, mo
         writer.close()
 
 
+async def stay(address: tuple[str, int]) -> None:
+    """Be a client that waits for its answer: one that is served while others leave, and that keeps them in step.
+
+    Those who leave wait for nothing. Without the others they would fill the listen queue far ahead of the server, and
+    the time in which everything comes back would be the time that it takes to accept them.
+    """
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET /parts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 "), answer
+    writer.close()
+
+
 class Ledger:
     """What is held, as the service tells it and as the database sees it."""
 
@@ -94,6 +110,11 @@ class Ledger:
             await connection.close()
         return {**msgspec.json.decode(body), "transactions": transactions, "database locks": locks, "halves": halves}
 
+    async def why(self) -> str:
+        with Wire(self._address) as wire:
+            _, _, body = await asyncio.to_thread(wire.get, "/tasks")
+        return "\n".join(msgspec.json.decode(body))
+
     async def excess(self, baseline: dict[str, int]) -> dict[str, int]:
         """Return what is held above *baseline* when *BACK_WITHIN* seconds have passed; nothing, once that is so."""
         until = time.monotonic() + BACK_WITHIN
@@ -101,6 +122,8 @@ class Ledger:
             now = await self.look()
             over = {name: value - baseline[name] for name, value in now.items() if value > baseline[name]}
             if not over or time.monotonic() > until:
+                if over:
+                    print(await self.why())
                 return over
             await asyncio.sleep(0.1)
 
@@ -115,7 +138,10 @@ async def abandon(address: tuple[str, int], dsn: str, name: str, clients: int, m
     async def one(number: int) -> None:
         own = random.Random(chance.getrandbits(64))
         async with gate:
-            await leave(address, number, own, most)
+            if number % STAYS or most > SHORT:
+                await leave(address, number, own, most)
+            else:
+                await stay(address)
 
     async with asyncio.TaskGroup() as group:
         for number in range(clients):
