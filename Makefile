@@ -28,6 +28,9 @@ demo: $(READY) ## Seed the store, serve it, drive a minute of traffic, and stay 
 test: $(READY) lint ## Run every test (browser tests need Chromium; CI installs it)
 	@$(BIN)/python -m pytest $(PYTEST)
 
+faults: $(READY) ## Run the fault tests in their full size
+	@SEAWALL_FAULTS=full $(BIN)/python -m pytest tests/faults $(PYTEST)
+
 unit: $(READY) ## Run the tests that need no server
 	@$(BIN)/python -m pytest tests/unit
 

@@ -7,6 +7,7 @@ import asyncio
 from msgspec import Struct
 
 from seawall import Call, NotFound, Service, fan_out
+from seawall.clock import Clock
 
 service = Service("deadlines", timeout=2)
 
@@ -33,6 +34,42 @@ async def patient() -> str:
 async def time_left(call: Call) -> bool:
     """Look how long there is."""
     return call.deadline is not None and call.deadline - service.clock.monotonic() <= 2
+
+
+# endregion
+
+
+# region: brought
+@service.get("/report", timeout=10)
+async def report(call: Call, clock: Clock) -> str:
+    """Do as much as there is time for."""
+    left = call.remaining(clock)
+    return "short" if left is not None and left < 2 else "long"
+
+
+# endregion
+
+
+# region: pass_on
+@service.get("/stock/{sku}")
+async def stock(sku: str) -> dict[str, str]:
+    """Ask another service, which is told how long there is."""
+    return await ask_warehouse(sku, headers=service.deadline_headers())
+
+
+async def ask_warehouse(sku: str, headers: dict[str, str]) -> dict[str, str]:
+    """Stand for a request to another service."""
+    return {"sku": sku, "asked with": ", ".join(headers)}
+
+
+# endregion
+
+
+# region: finish
+@service.post("/payments", on_disconnect="finish")
+async def pay() -> str:
+    """Go on when the client goes away: a payment that has begun is better ended than begun anew."""
+    return "paid"
 
 
 # endregion

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,10 @@ from seawall.http.route import Route, Template, parse_template
 from seawall.http.security_headers import hsts, security_headers
 from seawall.http.surface import Surface, head_target
 from seawall.http.versions import version_switch
+from seawall.http.watch import ClientWatch
 from seawall.http.wire import WirePlan
 from seawall.operation import Operation, Policy, describe
-from seawall.plan import CodeCache, Deadlines, Fragment, Plan, own_guards
+from seawall.plan import CodeCache, Deadlines, Fragment, Plan, TimeoutField, own_guards
 from seawall.problems import ConfigurationError, Misdirected
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Built:
         surface: What requests are answered by.
         mounts: Mounted applications.
         deadlines: The tables of running calls.
+        watch: Sees clients go away.
         app: The ASGI application.
         service: The service.
         composer: What its plans were compiled with.
@@ -67,6 +70,7 @@ class Built:
     surface: Surface
     mounts: tuple[Mount, ...]
     deadlines: Deadlines
+    watch: ClientWatch
     app: Any
     service: Service
     composer: Composer
@@ -99,6 +103,15 @@ class Built:
     def close(self) -> None:
         """Take back timers."""
         self.deadlines.close()
+        self.watch.close()
+
+    def cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel the calls that run in *tasks*: the service has no time left for them."""
+        calls = {task: call for call, task in self.deadlines.running() if call.outer is None}
+        for task in tasks:
+            call = calls.get(task)
+            if call is None or not call.end("shutdown", task):
+                task.cancel()
 
     def lifespan(self, mount: Mount) -> AbstractAsyncContextManager[None]:
         """Return the context in which a mounted application's own lifespan runs."""
@@ -136,6 +149,7 @@ class Built:
         self.routes, self.plans, self.direct, self.mounts = other.routes, other.plans, other.direct, other.mounts
         self.deadlines, self.composer, self.routed = other.deadlines, other.composer, other.routed
         self.tables = other.tables
+        self.watch = other.watch
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
         surface.cors, surface.max_path, surface.doors = fresh.cors, fresh.max_path, fresh.doors
@@ -154,8 +168,10 @@ def assemble(service: Service) -> Built:
     service.resources.order()
     base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
     routes = _routes(service, base, settings.operations.overrides)
-    deadlines = Deadlines(service.clock)
-    composer = _composer(service, settings, deadlines)
+    field = settings.http.timeout_header
+    deadlines = Deadlines(service.clock, TimeoutField(field) if field else None)
+    watch = ClientWatch(service.clock)
+    composer = _composer(service, settings, deadlines, watch)
     documents = DocumentSource()
     own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
@@ -179,6 +195,7 @@ def assemble(service: Service) -> Built:
         surface=surface,
         mounts=tuple(mount for mount, _ in mounted),
         deadlines=deadlines,
+        watch=watch,
         app=app,
         service=service,
         composer=composer,
@@ -319,7 +336,7 @@ def _refuse_unknown(service: Service, overrides: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"settings [operations.{name}]: there is no operation {name!r}; {hint}")
 
 
-def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Composer:
+def _composer(service: Service, settings: Settings, deadlines: Deadlines, watch: ClientWatch) -> Composer:
     http = settings.http
     base = security_headers().api
     traceback, page = None, None
@@ -342,6 +359,8 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Com
             service.clock.monotonic,
             Compressor(http.compress_min_bytes) if http.compress else None,
             base if http.security_headers else (),
+            watch,
+            deadlines.field,
             hsts(int(http.hsts_seconds)) if http.hsts_seconds else None,
         ),
         edge=edge,
@@ -352,6 +371,7 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Com
         forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),
         max_query_fields=http.max_query_fields,
         versions=service.versions,
+        unlimited=deadlines.unlimited(),
     )
 
 

@@ -5,16 +5,23 @@ One ContextVar holds the `Call`; every layer below reads it with `current_call`.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Call", "Principal", "TraceContext", "current", "current_call", "enter", "leave"]
+from seawall.clock import Clock
+
+__all__ = ["Call", "Ended", "Principal", "TraceContext", "current", "current_call", "enter", "leave"]
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+Ended = Literal["", "deadline", "disconnect", "shutdown"]
+"""Why a call was cancelled: its time was over, its client went away, or the service stops; empty if it was not."""
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -51,8 +58,10 @@ class Call(msgspec.Struct, eq=False, weakref=True):
         peer: The transport's address of the other side, ``(host, port)``.
         deadline: When the call must be over, on `Clock.monotonic`; None means never.
         principal: Who calls, once a guard has established it.
-        expired: Whether the deadline has passed and the call was cancelled for it.
+        ended: Why the call was cancelled, if the service cancelled it.
         fields: Header fields to be added to the answer.
+        outer: The call within which this one was made by `Service.call`.
+        asked: How often the call's task had been asked to stop before this call was ended.
     """
 
     id: bytes
@@ -61,8 +70,10 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     peer: tuple[str, int] | None = None
     deadline: float | None = None
     principal: Principal | None = None
-    expired: bool = False
+    ended: Ended = ""
     fields: list[tuple[bytes, bytes]] | None = None
+    outer: Call | None = None
+    asked: int = 0
 
     @property
     def request_id(self) -> str:
@@ -81,6 +92,39 @@ class Call(msgspec.Struct, eq=False, weakref=True):
         if match is None or not int(match[1], 16) or not int(match[2], 16):
             return None
         return TraceContext(match[1], match[2], bool(int(match[3], 16) & 1))
+
+    def remaining(self, clock: Clock) -> float | None:
+        """Return the seconds until the deadline, 0 once it has passed; None where there is none.
+
+        Args:
+            clock: The service's clock, which operations and resources take by the type `Clock`.
+        """
+        return None if self.deadline is None else max(0.0, self.deadline - clock.monotonic())
+
+    def end(self, why: Ended, task: asyncio.Task[Any]) -> bool:
+        """Cancel the call, which runs in *task*; return whether that was done.
+
+        A call is cancelled once, for the first reason that there is, and then left to give back what it holds. So
+        is a call within another that has been ended: the cancellation of the outer one is on its way to it.
+        """
+        call: Call | None = self
+        while call is not None:
+            if call.ended:
+                return False
+            call = call.outer
+        self.ended = why
+        self.asked = task.cancelling()
+        task.cancel()
+        return True
+
+    def settle(self) -> bool:
+        """Take back what `end` asked of the running task; return whether nobody else has asked it to stop since.
+
+        What had been asked before does not count: task groups of Python 3.11 and 3.12 leave a request of their own
+        behind when one of their tasks fails.
+        """
+        task = asyncio.current_task()
+        return task is None or task.uncancel() <= self.asked
 
     def header(self, name: str) -> str | None:
         """Return the header field *name* (in any case), or None when it was not sent."""

@@ -67,7 +67,7 @@ class DirectPlans(Mapping[str, Plan]):
             return {name: reference(writer, kind) for name, kind in taken.items()}
 
         fragments: list[Fragment] = [
-            DirectReceive(operation.name, composer.exchange.request_ids),
+            DirectReceive(operation.name, composer.exchange.request_ids, composer.exchange.monotonic),
             *composer.guards(policy),
             DirectCall(operation, references),
         ]

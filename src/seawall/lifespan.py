@@ -15,6 +15,11 @@ __all__ = ["Lifespan"]
 logger = logging.getLogger("seawall")
 
 
+def _cancel_all(calls: set[asyncio.Task[Any]]) -> None:
+    for call in calls:
+        call.cancel()
+
+
 @dataclass(slots=True)
 class Lifespan:
     """Starts and stops the service within the server; remembers what went wrong, for one clear message.
@@ -29,6 +34,7 @@ class Lifespan:
         message: What it reported instead, or before.
         abandoned: Whether its start was given up.
         running: Tells which calls are running.
+        cancel: Cancels calls.
         patience: Tells the seconds that cancelled calls have to end.
         cancelled: How many calls were cancelled.
     """
@@ -40,6 +46,7 @@ class Lifespan:
     message: str = ""
     abandoned: bool = False
     running: Callable[[], set[asyncio.Task[Any]]] = set
+    cancel: Callable[[set[asyncio.Task[Any]]], None] = _cancel_all
     patience: Callable[[], float] = lambda: 1.0
     cancelled: int = 0
     _inbox: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
@@ -69,8 +76,7 @@ class Lifespan:
         if calls:
             self.cancelled += len(calls)
             logger.warning("cancelling %d calls that have not ended in time", len(calls))
-            for call in calls:
-                call.cancel()
+            self.cancel(calls)
             # They give back their resources before those are closed.
             await asyncio.wait(calls, timeout=self.patience())
 

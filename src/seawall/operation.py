@@ -44,6 +44,9 @@ class PolicyOptions(TypedDict, total=False):
     """Seconds (or ``"500ms"``, ``"2s"``) the operation may take before it is cancelled and answered with
     504; None lifts the limit."""
 
+    on_disconnect: Literal["cancel", "finish"]
+    """Whether a call is cancelled when its client goes away before the answer, or runs to its end all the same."""
+
     max_body: int | str
     """Bytes (or ``"1 MiB"``) of body the operation accepts before it answers 413."""
 
@@ -74,6 +77,7 @@ class Policy:
     """What guards an operation, every option resolved. See `PolicyOptions` for their meaning."""
 
     timeout: float | None = 30.0
+    on_disconnect: Literal["cancel", "finish"] = "cancel"
     max_body: int = 1024 * 1024
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     duplicate_keys: Literal["last", "refuse"] = "last"
@@ -179,6 +183,7 @@ def _guards(value: Any, policy: Policy) -> tuple[Guard, ...]:
 _RESOLVERS: Mapping[str, Callable[[Any, Policy], Any]] = types.MappingProxyType(
     {
         "timeout": _timeout,
+        "on_disconnect": _choice("cancel", "finish"),
         "max_body": _max_body,
         "unknown_fields": _choice("refuse", "ignore"),
         "duplicate_keys": _choice("last", "refuse"),

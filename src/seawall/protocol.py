@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import struct
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -32,6 +34,9 @@ LINGER = 2.0
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 _NOWHERE = cast("list[tuple[bytes, bytes]]", deque[tuple[bytes, bytes]](maxlen=0))
+
+_HANG_UP = getattr(select, "POLLRDHUP", 0)
+"""Asks for the end of what the other side sends, which Linux tells; a reset is told everywhere without being asked."""
 
 _head_complete = HttpToolsProtocol.on_headers_complete
 _body = HttpToolsProtocol.on_body
@@ -80,6 +85,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """The exchange whose answer was chosen to end the connection, for that reason."""
     refused = False
     """Whether the last answer of this connection has been given, before its time."""
+    answering: Any = None
+    """The exchange that is being answered the ASGI way; others may be queued behind it."""
     waited = 0.0
     """Seconds for which it has been owing the same."""
     unread: tuple[float, int, int] | None = None
@@ -274,7 +281,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self.refused = False
             self.refuse(cycle.problem)
             return
+        self.answering = cycle
         super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the exchange that is being answered as well; uvicorn tells the one that came last."""
+        answering = self.answering
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
+        super().connection_lost(exc)
+
+    @property
+    def deaf(self) -> bool:
+        """Whether nothing is read at the moment, so that the end of the connection would not be noticed."""
+        return self.flow.read_paused and not self.transport.is_closing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,12 +341,14 @@ def bounded_protocol(limits: ConnectionLimits) -> type[BoundedProtocol]:
 def sweep(state: ServerState, seconds: float) -> None:
     """Close every connection whose client has not sent in time what it owes, or does not read what it asked for.
 
-    Called every *seconds*. One request is told from the next by the identity of its scope, so that nothing has
-    to be noted when a request begins or ends.
+    Called every *seconds*. A connection from which nothing is read, since requests are queued or a body waits, is
+    looked at for its end: nothing else would tell that the client has gone. One request is told from the next by the
+    identity of its scope, so that nothing has to be noted when a request begins or ends.
     """
-    for connection in list(state.connections):
-        if not isinstance(connection, BoundedProtocol):
-            continue
+    connections = [each for each in state.connections if isinstance(each, BoundedProtocol)]
+    for connection in ended(connections):
+        connection.transport.abort()
+    for connection in connections:
         if connection.unread_too_long(seconds):
             reset(connection.transport)
             continue
@@ -355,6 +378,17 @@ def reset(transport: asyncio.Transport) -> None:
     with contextlib.suppress(OSError):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()
+
+
+def ended(connections: Iterable[BoundedProtocol]) -> list[BoundedProtocol]:
+    """Return those of *connections* that are not read from, and whose other side has closed or reset them."""
+    deaf = {each.transport.get_extra_info("socket").fileno(): each for each in connections if each.deaf}
+    if not deaf:
+        return []
+    poll = select.poll()
+    for number in deaf:
+        poll.register(number, _HANG_UP)
+    return [deaf[number] for number, _ in poll.poll(0)]
 
 
 def awaited_part(connection: BoundedProtocol) -> object | None:

@@ -337,6 +337,7 @@ def run_to_the_end(
 ) -> int:
     """Run, say how it ended, and return the exit status; see `serve`."""
     lifecycle = service.lifecycle
+    lifespan.cancel = service.build().cancel
     lifespan.patience = lambda: lifecycle.budget.patience if lifecycle.budget else 1.0
     try:
         run()

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
+from seawall.call import current
 from seawall.clock import Clock, Random, SystemClock, SystemRandom
 from seawall.group import Group
 from seawall.host import Host
 from seawall.http.versions import Versions
 from seawall.lifecycle import Lifecycle, Living
 from seawall.operation import Operation, PolicyOptions, describe
-from seawall.problems import DeclarationError, Problem
+from seawall.problems import DeadlineExceeded, DeclarationError, Problem
 from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
 
 if TYPE_CHECKING:
@@ -313,6 +314,23 @@ class Service(Group, Living):
             Problem: A guard refused, or the operation did.
         """
         return await self.build().direct[name].run(arguments)
+
+    def deadline_headers(self) -> dict[str, str]:
+        """Return the header field that tells the one who is asked next how long the current call has left.
+
+        Empty where there is no call, no deadline, or no such field (``http.timeout_header``). Rounded down to a
+        millisecond, so that who is asked never has more time than whoever asks.
+
+        Raises:
+            DeadlineExceeded: Nothing is left, so nobody is to be asked.
+        """
+        call, field = current.get(None), self.build().deadlines.field
+        left = None if call is None else call.remaining(self.clock)
+        if left is None or field is None:
+            return {}
+        if left < 0.001:
+            raise DeadlineExceeded("No time was left to ask another service.")
+        return {field.name: field.text(left)}
 
     @property
     def asgi(self) -> App:

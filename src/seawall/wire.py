@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from seawall.call import Call
 from seawall.framing import Hosts
 from seawall.http.dispatch import Matcher, split_raw
 from seawall.http.exchange import merge_fields
@@ -48,6 +49,7 @@ class WireRequest:
     __slots__ = (
         "_protocol",
         "body",
+        "call",
         "disconnected",
         "fields",
         "headers",
@@ -87,6 +89,7 @@ class WireRequest:
         self.response_complete = False
         self.disconnected = False
         self.task: asyncio.Task[None] | None = None
+        self.call: Call | None
 
     @property
     def response_started(self) -> bool:
@@ -265,11 +268,14 @@ class WireProtocol(BoundedProtocol):
         cls.answer = cls.answer_last  # type: ignore[method-assign]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave a call whose client has gone with the server, which waits for its tasks when it stops."""
+        """End the call whose client has gone, and leave it with the server, which waits for its tasks when it stops."""
         request = self.active
         if request is not None and request.task is not None and not request.task.done():
             self.tasks.add(request.task)
             request.task.add_done_callback(self.tasks.discard)
+            call: Call | None = getattr(request, "call", None)  # set by the plan if it is to be cancelled
+            if call is not None and not request.response_complete:
+                call.end("disconnect", request.task)
         super().connection_lost(exc)
 
     def waits_for_its_turn(self, cycle: Any) -> bool:

@@ -14,8 +14,7 @@ import msgspec
 
 from seawall import problems
 from seawall.call import Call
-from seawall.http.asgi import Disconnected
-from seawall.plan import Place, Writer
+from seawall.plan import Disconnected, Place, Writer
 from seawall.problems import InternalError, Problem
 
 __all__ = ["PROBLEM_JSON", "Answer", "Failures", "problem_in"]
@@ -52,6 +51,8 @@ class Failures:
     def __call__(self, error: Exception, call: Call, path: str) -> tuple[int, bytes, bytes]:
         """Return status, content type and body for *error*; header fields go to *call*."""
         if isinstance(error, Disconnected):
+            if type(error) is Disconnected:
+                call.ended = "disconnect"
             return CLIENT_GONE, b"", b""
         fields = list(call.fields or ())
         try:
@@ -147,3 +148,8 @@ class Answer:
             inner()
         with writer.block("except Exception as error:"):
             writer.line(f"status, content_type, body = {failure}(error, call, path)")
+        # Whoever waits for the task must see its cancellation, unless it was for the client's sake alone.
+        with writer.block(f"except {writer.bind('CancelledError', asyncio.CancelledError)}:"):
+            with writer.block('if call.ended != "disconnect" or not call.settle():'):
+                writer.line("raise")
+            writer.lines(f"status = {CLIENT_GONE}", 'content_type = body = b""')

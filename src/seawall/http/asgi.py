@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compression, emit_fields, merge_fields
-from seawall.plan import Fragment, Place, Writer
-from seawall.problems import ContentTooLarge, RequestTimeout, SeawallError
+from seawall.http.watch import Watched
+from seawall.plan import Disconnected, Fragment, Place, Writer
+from seawall.problems import ContentTooLarge, RequestTimeout
 
-__all__ = ["AsgiCarrier", "Disconnected", "body_timed_out", "read_rest", "refuse_length", "too_large_body"]
+__all__ = ["AsgiCarrier", "body_timed_out", "read_rest", "refuse_length", "too_large_body"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-
-
-class Disconnected(SeawallError):
-    """The client went away before the request was complete; nobody is left to answer."""
 
 
 class AsgiCarrier:
@@ -33,6 +30,10 @@ class AsgiCarrier:
     def receive(self, answer: AnswerForm) -> Fragment:
         """Return the outermost fragment."""
         return _Receive(self._exchange, answer)
+
+    def watch(self, answer: AnswerForm) -> Fragment | None:
+        """Return what ends a call whose client goes away, if that is wanted."""
+        return Watched(self._exchange.watch, answers=answer.deliver is not None) if answer.cancels else None
 
     def read_body(self, writer: Writer, limit: int) -> None:
         """Write lines that leave the body in ``raw_body``; the usual body comes in one message.
@@ -64,7 +65,7 @@ class AsgiCarrier:
             with writer.block(f"elif len(raw_body) > {bound}:"):
                 writer.line(f"raise {writer.bind('too_large', too_large_body)}({bound})")
         with writer.block(f"except {writer.bind('CancelledError', asyncio.CancelledError)}:"):
-            with writer.block(f"if call.expired and {table}.settle(call, task):"):
+            with writer.block('if call.ended == "deadline" and call.settle():'):
                 writer.line(f"raise {writer.bind('body_timed_out', body_timed_out)}({seconds}) from None")
             writer.line("raise")
         with writer.block("finally:"):

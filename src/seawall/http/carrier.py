@@ -33,6 +33,10 @@ class HttpCarrier(Protocol):
         """Return the outermost fragment."""
         ...
 
+    def watch(self, answer: AnswerForm) -> Fragment | None:
+        """Return the fragment that ends a call whose client goes away, where the carrier needs one and it is wanted."""
+        ...
+
     def read_body(self, writer: Writer, limit: int) -> None:
         """Write lines that leave the body in the local ``raw_body``, refusing one over *limit* bytes."""
         ...

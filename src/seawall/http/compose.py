@@ -54,6 +54,7 @@ class Composer:
         versions: How callers name versions; None where there are none.
         representations: How results are encoded.
         bases: Header fields of answers, one object for all that are equal.
+        unlimited: Keeps the deadlines that callers bring where a policy has none; None if they cannot bring any.
     """
 
     exchange: Exchange
@@ -67,6 +68,7 @@ class Composer:
     versions: Versions | None
     representations: AllRepresentations = field(default_factory=AllRepresentations)
     bases: dict[Fields, Fields] = field(default_factory=dict)
+    unlimited: Fragment | None = None
 
     def guards(self, policy: Policy) -> Iterator[Fragment]:
         """Return everything that *policy* asks to stand guard."""
@@ -80,7 +82,7 @@ class Composer:
     def probe(self, route: Route) -> Plan:
         """Compile the plan of a route for those who run the service: any host may be asked for, no page may read it."""
         own = [fragment for fragment in self.edge if not isinstance(fragment, (Hosts, Cors))]
-        return replace(self, edge=own).route(route)
+        return replace(self, edge=own, unlimited=None).route(route)
 
     def wire(self, route: Route) -> Plan | None:
         """Compile the plan of one route for the server's own protocol class, or None for one that needs ASGI."""
@@ -104,11 +106,16 @@ class Composer:
             empty=encode.empty,
             compressor=compressor,
             deliver=Deliver(compressor, self.failures) if returns_response(route.operation.returns) else None,
+            # Who takes the request itself may read messages at any time: they are not to be read by anybody else.
+            cancels=route.policy.on_disconnect == "cancel"
+            and all(bound.source is not Source.REQUEST for bound in route.bounds),
         )
+        watch = carrier.watch(answer)
         fragments: list[Fragment] = [
             carrier.receive(answer),
             Answer(self.failures),
             *self.edge,
+            *([] if watch is None else [watch]),
             *self.guards(route.policy),
             Bind(route, carrier, arguments, self.forms, self.max_query_fields),
             encode,
@@ -118,6 +125,8 @@ class Composer:
             fragments.append(Checks(route, arguments, held))
         if held:
             fragments.append(held)
+        if route.policy.timeout is None and self.unlimited is not None:
+            fragments.append(self.unlimited)
         return self._compile(route.operation, route.policy, fragments, route, carrier)
 
     def mount(self, mount: Mount) -> Plan:

@@ -10,7 +10,8 @@ from itertools import count
 from seawall.call import Call, current
 from seawall.clock import Random
 from seawall.http.compression import THREAD_BYTES, Compressor, compressible
-from seawall.plan import Writer
+from seawall.http.watch import ClientWatch
+from seawall.plan import TimeoutField, Writer
 from seawall.plan.deadline import DeadlineTable
 
 __all__ = [
@@ -66,6 +67,8 @@ class Exchange:
         monotonic: The clock their deadlines are on.
         compressor: Compresses answers; None where no answer is compressed.
         base: Header fields of every answer.
+        watch: Sees clients go away.
+        timeout_field: By which callers say how long they will wait; None where they cannot.
         hsts: The ``Strict-Transport-Security`` field for answers over https (RFC 6797 §7.2), if there is one.
     """
 
@@ -74,6 +77,8 @@ class Exchange:
     monotonic: Callable[[], float]
     compressor: Compressor | None
     base: tuple[tuple[bytes, bytes], ...]
+    watch: ClientWatch
+    timeout_field: TimeoutField | None = None
     hsts: tuple[bytes, bytes] | None = None
 
 
@@ -87,6 +92,7 @@ class AnswerForm:
         empty: Whether a success may have no body.
         compressor: Compresses answers; None where none is compressed.
         deliver: Sends an answer that is an ASGI application of its own, where one can be returned.
+        cancels: Whether a call is cancelled when its client goes away.
     """
 
     operation: str
@@ -94,6 +100,7 @@ class AnswerForm:
     empty: bool = False
     compressor: Compressor | None = None
     deliver: Callable[..., Awaitable[None]] | None = None
+    cancels: bool = False
 
     @property
     def note(self) -> str:
@@ -123,6 +130,13 @@ def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inn
         f"call = {call}(request_id, {name}, headers, {peer})",
         f"token = {writer.bind('enter', current.set)}(call)",
     )
+    if exchange.timeout_field is not None:
+        writer.sooner = "asked"
+        name = writer.bind("timeout_field", exchange.timeout_field.name.encode())
+        writer.line(f"sooner = headers.get({name})")
+        with writer.block("if sooner is not None:"):
+            # The time runs from here; whether the field can be read is the deadline's to say, once the caller may know.
+            writer.line(f"sooner = {writer.bind('monotonic', exchange.monotonic)}(), sooner")
     with writer.block("try:"):
         inner()
     with writer.block("finally:"):

@@ -11,10 +11,9 @@ from typing import Any
 
 from seawall.call import Call, enter, leave
 from seawall.http.answers import problem_in
-from seawall.http.asgi import Disconnected
 from seawall.http.exchange import merge_fields
 from seawall.operation import Policy
-from seawall.plan import Place, Writer
+from seawall.plan import AnswerBroken, Place, Writer
 from seawall.problems import ConfigurationError, Problem
 
 __all__ = ["Mount", "Mounted", "already_sent", "guard_websocket", "lifespan_of"]
@@ -94,7 +93,7 @@ class Mounted:
                 raise
             # Half an answer is out: the connection must break, so that nobody takes it for a whole one.
             logger.exception("error in mount %s after its answer had begun", self._mount.name)
-            raise Disconnected("the answer had begun") from error
+            raise AnswerBroken("the answer had begun") from error
 
 
 async def already_sent(*_: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from seawall.call import Call
 from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compression, emit_fields
 from seawall.plan import Fragment, Place, Writer
 
@@ -49,6 +50,8 @@ class PlainRequest(Protocol):
     peer: tuple[str, int] | None
     paused: bool
     task: asyncio.Task[None] | None
+    call: Call | None
+    """The call, from when it has been made, if it is to be cancelled when the client goes away."""
 
     async def drain(self) -> None:
         """Wait until the client has read enough of earlier answers."""
@@ -72,6 +75,9 @@ class WireCarrier:
     def receive(self, answer: AnswerForm) -> Fragment:
         """Return the outermost fragment."""
         return _Receive(self._exchange, answer)
+
+    def watch(self, answer: AnswerForm) -> None:
+        """Return nothing: the protocol class, which sees the client go, is told of the call."""
 
     def read_body(self, writer: Writer, limit: int) -> None:  # noqa: ARG002 - other carriers enforce it here
         """Write the line that leaves the body in ``raw_body``; the protocol class keeps it within *limit*."""
@@ -108,7 +114,13 @@ class _Receive:
         )
         if not EAGER:
             writer.task = "request.task"
-        emit_call(writer, self.exchange, self.answer.operation, "request.peer", inner)
+
+        def known() -> None:
+            if self.answer.cancels:
+                writer.line("request.call = call")
+            inner()
+
+        emit_call(writer, self.exchange, self.answer.operation, "request.peer", known)
         lines = writer.bind("lines_of", lines_of)
         base = writer.bind("base_lines", b"".join(b"%b: %b\r\n" % field for field in self.answer.base))
         with writer.block("if request.paused:"):

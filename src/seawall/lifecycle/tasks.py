@@ -361,7 +361,7 @@ def _origin() -> tuple[str | None, contextvars.Context]:
     if call is None:
         return None, context
     # The work outlives the call: its deadline is not the work's, and its answer is about to be sent.
-    context.run(current.set, msgspec.structs.replace(call, deadline=None, expired=False, fields=None))
+    context.run(current.set, msgspec.structs.replace(call, deadline=None, ended="", fields=None, outer=None))
     return call.request_id, context
 
 

@@ -3,21 +3,26 @@
 from seawall.plan.code import CodeCache
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
+from seawall.plan.ending import AnswerBroken, Disconnected
 from seawall.plan.guards import Fragment, Guard, GuardSource, own_guards
 from seawall.plan.places import Place
+from seawall.plan.timeouts import TimeoutField
 from seawall.plan.writer import Writer
 
 __all__ = [
+    "AnswerBroken",
     "AppResource",
     "CodeCache",
     "Deadline",
     "Deadlines",
+    "Disconnected",
     "Fragment",
     "Guard",
     "GuardSource",
     "Place",
     "Plan",
     "Step",
+    "TimeoutField",
     "Writer",
     "compile_plan",
     "own_guards",

@@ -8,6 +8,7 @@ from seawall.call import Call, current
 from seawall.operation import Operation
 from seawall.plan.places import Place
 from seawall.plan.writer import Writer
+from seawall.problems import DeadlineExceeded
 
 __all__ = ["SIGNATURE", "DirectCall", "DirectReceive"]
 
@@ -20,14 +21,18 @@ class DirectReceive:
     name = "receive"
     place = Place.RECEIVE
 
-    def __init__(self, operation: str, new_request_id: Callable[[], bytes]) -> None:
+    def __init__(self, operation: str, new_request_id: Callable[[], bytes], monotonic: Callable[[], float]) -> None:
         self._operation = operation
         self._new_request_id = new_request_id
+        self._monotonic = monotonic
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the lines that enter the call and return its result."""
         begin = writer.bind("begin", self.begin)
-        writer.lines(f"call = {begin}()", f"token = {writer.bind('enter', current.set)}(call)")
+        writer.sooner = "inherited"
+        writer.lines(
+            f"call = {begin}()", "sooner = call.deadline", f"token = {writer.bind('enter', current.set)}(call)"
+        )
         with writer.block("try:"):
             inner()
         with writer.block("finally:"):
@@ -35,11 +40,25 @@ class DirectReceive:
         writer.line("return result")
 
     def begin(self) -> Call:
-        """Return the call: the caller's identity goes on, the operation is this one."""
+        """Return the call: the caller's identity and deadline go on, the operation is this one.
+
+        Raises:
+            DeadlineExceeded: The deadline has passed already, so nothing is begun.
+        """
         outer = current.get(None)
         if outer is None:
             return Call(self._new_request_id(), self._operation)
-        return Call(outer.id, self._operation, outer.metadata, outer.peer, principal=outer.principal)
+        if outer.deadline is not None and outer.deadline <= self._monotonic():
+            raise DeadlineExceeded("The caller's deadline passed before the operation had begun.")
+        return Call(
+            outer.id,
+            self._operation,
+            outer.metadata,
+            outer.peer,
+            deadline=outer.deadline,
+            principal=outer.principal,
+            outer=outer,
+        )
 
 
 class DirectCall:

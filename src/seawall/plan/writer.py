@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Writer"]
 
@@ -20,11 +20,14 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "namespace", "task")
+    __slots__ = ("_depth", "_ids", "_lines", "namespace", "sooner", "task")
 
     def __init__(self) -> None:
         self.task: str | None = None
         """An expression for the running task, where one is known already; finding it out costs a function call."""
+        self.sooner: Literal["", "asked", "inherited"] = ""
+        """What the local ``sooner`` holds, or None: when the request came and the time its caller asked for; or the
+        deadline of the call around this one. Empty where there is no such local."""
         self._lines: list[str] = []
         self._depth = 0
         self._ids: dict[tuple[str, int], str] = {}

@@ -25,7 +25,7 @@ OWN_TABLES: tuple[type[Table], ...] = (ServiceSettings, HttpSettings, ServerSett
 
 # Read elsewhere: addresses of the real engines by applications (through `Variable`), the last by the command line.
 _SHARED_VARIABLES = ("SEAWALL_DATABASE_URL", "SEAWALL_REDIS_URL", "SEAWALL_BROKER_URL", "SEAWALL_TRACEBACK")
-_TEST_VARIABLES = ("SEAWALL_REQUIRE_SERVICES", "SEAWALL_TEST_POSTGRES_URL", "SEAWALL_TEST_SEED", "SEAWALL_FAULTS")
+_TEST_VARIABLES = ("SEAWALL_FAULTS", "SEAWALL_REQUIRE_SERVICES", "SEAWALL_TEST_POSTGRES_URL", "SEAWALL_TEST_SEED")
 """What tests are told by, and the servers they start inherit."""
 
 

@@ -40,6 +40,10 @@ def _token(text: str) -> str:
     return text
 
 
+def _token_or_none(text: str) -> str:
+    return _token(text) if text else text
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -88,6 +92,12 @@ class HttpSettings(Table, table="http", env_prefix="SEAWALL_HTTP_"):
         le=_DAY,
         description="How long a client may take hardly anything of an answer that waits for it (less than 256 bytes a "
         "second); then the connection is closed.",
+    )
+    timeout_header: Annotated[str, AfterValidator(_token_or_none)] = Field(
+        default="Grpc-Timeout",
+        description="Header field by which callers say how long they will wait, which shortens the time limit: in "
+        "gRPC's form (`250m`), or in milliseconds where the name ends in `-Ms`, such as "
+        "`X-Envoy-Expected-Rq-Timeout-Ms`. Empty means none.",
     )
     max_body: Reloadable[Size] = Field(
         default=1024**2,

@@ -370,6 +370,8 @@ async def test_deadlines(example: Example) -> None:
         assert (await http.get("/dashboard")).json() == {"users": 3, "orders": 14, "products": 15}
         assert (await http.get("/broken")).status_code == 404
         assert (await http.get("/late")).status_code == 504
+        assert (await http.get("/stock/tea")).json() == {"sku": "tea", "asked with": "grpc-timeout"}
+        assert (await http.post("/payments")).json() == "paid"
         assert [task for task in asyncio.all_tasks() if task.get_name().startswith("fan_out")] == []
 
 

@@ -47,6 +47,11 @@ async def slow(session: Session) -> str:
     return "done"
 
 
+@service.get("/kept", on_disconnect="finish")
+async def kept(session: Session) -> str:
+    return await slow(session)
+
+
 @service.get("/late", timeout="100ms")
 async def late(session: Session) -> str:
     await asyncio.sleep(60)
@@ -108,8 +113,16 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
         process.wait(PATIENCE)
 
 
-def test_an_operation_runs_to_its_end_when_the_client_goes_away(server: Running) -> None:
+def test_a_call_is_cancelled_when_the_client_goes_away(server: Running) -> None:
     connection = server.ask("/slow")
+    server.wait_for("began")
+    connection.close()
+    server.wait_for("session saw CancelledError")
+    assert "ended" not in server.output.read_text()
+
+
+def test_an_operation_that_is_to_finish_does_when_the_client_goes_away(server: Running) -> None:
+    connection = server.ask("/kept")
     server.wait_for("began")
     connection.close()
     server.wait_for("ended")

@@ -88,6 +88,7 @@ async def test_fragments_stand_in_the_documented_order():
         "at IDEMPOTENCY",
         "at CACHE",
         "bind",
+        "disconnect",
         "at DEADLINE",
         "deadline",
         "at BULKHEAD",
@@ -100,9 +101,9 @@ async def test_fragments_stand_in_the_documented_order():
 
 
 async def test_what_is_not_used_leaves_no_line():
-    app = service(http={"compress": False})
+    app = service(http={"compress": False, "timeout_header": ""})
 
-    @app.get("/x", timeout=None)
+    @app.get("/x", timeout=None, on_disconnect="finish")
     async def read() -> int:
         return 1
 
@@ -111,17 +112,30 @@ async def test_what_is_not_used_leaves_no_line():
         return 1
 
     bare, full = (plan.source for plan in app.build().plans)
-    for word in ("deadline", "check", "release", "parse_query", "cookie", "compress", "errors", "hosts", "cors"):
+    for word in (
+        "deadline",
+        "sooner",
+        "watch",
+        "check",
+        "release",
+        "parse_query",
+        "cookie",
+        "compress",
+        "errors",
+        "hosts",
+        "cors",
+    ):
         assert word not in bare
-    for word in ("deadline", "check_recording", "release_recording", "parse_query"):
+    for word in ("deadline", "watch", "check_recording", "release_recording", "parse_query"):
         assert word in full
 
 
 async def test_a_guard_without_a_release_costs_no_try():
-    app = service()
-    app.get("/x", guards=[Passing()], timeout=None)(describe_me)
-    with_release = service()
-    with_release.get("/x", guards=[Recording([])], timeout=None)(describe_me)
+    bare = {"timeout": None, "on_disconnect": "finish"}
+    app = service(http={"timeout_header": ""})
+    app.get("/x", guards=[Passing()], **bare)(describe_me)
+    with_release = service(http={"timeout_header": ""})
+    with_release.get("/x", guards=[Recording([])], **bare)(describe_me)
     assert app.build().plans[0].source.count("try:") == 2
     assert with_release.build().plans[0].source.count("try:") == 3
 
