@@ -2,8 +2,9 @@
 
 A gradient limit (after Netflix, *concurrency-limits*, Gradient2, and Envoy's adaptive concurrency). Once in a window
 the mean time of its calls is compared with the time of an unhurried call: where calls take longer, they wait
-somewhere, and the limit is lowered by as much; half its square root is added, as room for growth. The time of an unhurried call is the least mean seen, and is measured anew now and then with the limit lowered, so that a
-target that has become slower by itself is not mistaken for a busy one.
+somewhere, and the limit is lowered by as much; half its square root is added as room for growth, and the whole of it
+while nothing waits. The time of an unhurried call follows the least means seen, and is measured anew now and then with the
+limit lowered, so that a target that has become slower by itself is not mistaken for a busy one.
 """
 
 from __future__ import annotations
@@ -24,11 +25,16 @@ from seawall.resilience.queueing import Line
 __all__ = ["AdaptiveLimit", "AdaptiveLimitEngine", "AdaptivePermit"]
 
 _FEWEST = 10  # calls that a mean is made of
+_ENOUGH = 100  # calls whose mean is not chance any more; a window is made up to five times longer to have them
+_MEASURE_FIRST = 8  # windows before the first measurement of an unhurried call
 _MEASURE_EVERY = 60  # windows between two measurements of an unhurried call
-_MEASURE_AT = 0.7  # of the limit
+_MEASURE_AT = 0.5  # of the limit
+_UNHURRIED = 0.95  # a gradient above this is chance, not a queue, and the limit may grow faster
 _STEEPEST = 0.5  # of the limit is the least it falls to in one window
 _FAILING = 0.05  # share of failures from which on the limit falls, however quick the others are
 _BACK_OFF = 0.8
+_STEP = 0.2
+_SLOWER = 1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +89,12 @@ class AdaptiveLimitEngine(Engine):
         self.running = 0
         self.refused = 0
         self._limit = float(policy.start)
-        self._unhurried = math.inf
+        self._unhurried = 0.0  # seconds; 0 before anything is known
         self._seconds = duration("AdaptiveLimit", "window", policy.window)
         self._patience = duration("AdaptiveLimit", "patience", policy.patience)
         self._line = Line(environment.clock)
         self._monotonic = environment.clock.monotonic
-        self._until_measured = _MEASURE_EVERY
+        self._until_measured = _MEASURE_FIRST
         self._before_measuring: float | None = None
         self._most_running = 0
         self._begin_window(self._monotonic())
@@ -147,7 +153,8 @@ class AdaptiveLimitEngine(Engine):
             self._total += now - began
         elif outcome is Outcome.FAILURE:
             self._failed += 1
-        if now - self._window_began >= self._seconds and self._ended + self._failed >= _FEWEST:
+        calls, windows = self._ended + self._failed, (now - self._window_began) / self._seconds
+        if windows >= 1 and (calls >= _ENOUGH or (windows >= 5 and calls >= _FEWEST)):
             self._adjust()
             self._begin_window(now)
         self._free()
@@ -164,10 +171,17 @@ class AdaptiveLimitEngine(Engine):
             self._limit *= _BACK_OFF
         elif self._ended:
             mean = self._total / self._ended
-            self._unhurried = mean if measuring is not None else min(self._unhurried, mean)
+            if measuring is not None or not self._unhurried:
+                if mean > self._unhurried * _SLOWER and measuring is not None:
+                    self._until_measured = 1  # slower, or busy even at half the limit: look again at a lower one
+                self._unhurried = mean
+            elif mean < self._unhurried:
+                # By steps: one lucky window must not make every later one look busy.
+                self._unhurried += _STEP * (mean - self._unhurried)
             base = self._limit if measuring is None else measuring
             gradient = max(_STEEPEST, min(1.0, self._unhurried / mean)) if mean else 1.0
-            wanted = base * gradient + math.sqrt(base) / 2
+            room = math.sqrt(base) if gradient > _UNHURRIED else math.sqrt(base) / 2
+            wanted = base * gradient + room
             # A limit that nobody reaches teaches nothing about a higher one.
             if wanted <= base or measuring is not None or 2 * self._most_running >= base:
                 self._limit = wanted

@@ -55,7 +55,7 @@ class BudgetEngine:
         self.capacity = policy.capacity
         self.tokens = policy.capacity
         self.active = 0
-        """Calls under way, extra ones among them."""
+        """Calls under way; one that is made again counts once."""
         self.extra = 0
         """Extra calls under way."""
         self.spent = 0
@@ -69,17 +69,14 @@ class BudgetEngine:
 
     def spend(self) -> bool:
         """Take one extra call, if there is budget for it; `done` ends it."""
-        active = self.active + 1
-        if self.tokens < 1 or self.extra + 1 > max(self.policy.share * active, self.policy.least):
+        if self.tokens < 1 or self.extra + 1 > max(self.policy.share * self.active, self.policy.least):
             self.refused += 1
             return False
         self.tokens -= 1
         self.extra += 1
-        self.active = active
         self.spent += 1
         return True
 
     def done(self) -> None:
         """End an extra call."""
         self.extra -= 1
-        self.active -= 1

@@ -30,6 +30,7 @@ class Policy(Protocol[E_co]):
 
     def engine(self, name: str, environment: Environment) -> E_co:
         """Return a new engine for this policy."""
+        ...
 
 
 class Engine(ABC):
@@ -86,6 +87,6 @@ def decorate(
             stacklevel=3,
         )
     wrapped = wrap(cast("AnyCall", function))
-    functools.update_wrapper(wrapped, function)
+    functools.update_wrapper(wrapped, cast("AnyCall", function))
     setattr(wrapped, _MARK, (*kinds, *within))
     return wrapped

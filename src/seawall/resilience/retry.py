@@ -221,13 +221,13 @@ class _Course:
         self._outer = attempt.get()
 
     def enter(self) -> None:
-        """Count a first attempt among the calls under way; a further one has been counted when it was paid for."""
-        if self.made == 1 and self.retry.budget is not None:
+        """Count the attempt of a block among the calls under way."""
+        if self.retry.budget is not None:
             self.retry.budget.active += 1
 
     def leave(self) -> None:
         """Take what `enter` has counted back."""
-        if self.made == 1 and self.retry.budget is not None:
+        if self.retry.budget is not None:
             self.retry.budget.active -= 1
 
     def goes_on(self, error: Exception | None) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from seawall.call import current
 from seawall.clock import Timer
@@ -21,6 +21,8 @@ from seawall.resilience.events import TookTooLong
 from seawall.resilience.problems import TimedOut
 
 __all__ = ["Timeout", "TimeoutEngine"]
+
+_MESSAGE = "its time limit has passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +58,18 @@ class TimeoutEngine(Engine):
         super().__init__(name, environment)
         self.policy = policy
         self.seconds = duration("Timeout", "seconds", policy.seconds)
-        self.expired: dict[int, int] = {}
-        """Calls that were cancelled for their time, and what had been asked of their tasks before."""
+        self.expired: dict[int, tuple[int, int]] = {}
+        """Calls that were cancelled for their time; how often their tasks had been asked to stop by then, and when
+        the calls began."""
         self._monotonic = environment.clock.monotonic
-        self._running: dict[int, tuple[asyncio.Task[Any], float]] = {}
+        self._running: dict[int, tuple[asyncio.Task[Any], float, int]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last = 0
 
     def wrap(self, function: AnyCall) -> AnyCall:
         """Return *function* within this limit."""
         limit, seconds, running, monotonic = self, self.seconds, self._running, self._monotonic
-        current_task: Callable[[], Any] = asyncio.current_task  # never None: a coroutine runs in a task
+        current_task = cast("Callable[[], asyncio.Task[Any]]", asyncio.current_task)  # coroutines run in a task
         served = current.get
 
         async def call(*args: Any, **kwargs: Any) -> Any:
@@ -79,7 +82,7 @@ class TimeoutEngine(Engine):
             if task.get_loop() is not limit._loop:
                 limit._watch(task)
             key = limit._last = limit._last + 1
-            running[key] = task, due
+            running[key] = task, due, task.cancelling()
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
@@ -101,17 +104,18 @@ class TimeoutEngine(Engine):
         return _Sooner(self, None)
 
     def settle(self, key: int, task: Any, error: BaseException | None, seconds: float) -> None:
-        """Raise what a call that was cancelled for its time ends in, unless it was cancelled for more than that.
+        """Raise what a call that was cancelled for its time ends in, unless somebody else cancelled it as well.
 
-        What had been asked of the task before it expired does not count: task groups before Python 3.13 leave a
-        request of their own behind when one of their tasks fails.
+        Requests between its beginning and its expiry can be either: a cancellation that has not arrived yet, or is
+        still being cleaned up after; or one that task groups before Python 3.13 leave behind when one of their tasks
+        fails. Of the first there is an exception, which does not carry our message.
 
         Raises:
             TimedOut: Nobody else has asked the task to stop.
         """
-        before = self.expired.pop(key, None)
-        if before is None:
+        if key not in self.expired:
             return  # forgotten, with the event loop it ran on
+        before, begun = self.expired.pop(key)
         expiries = self.environment.expiries
         expiries[task] -= 1
         others = expiries[task]
@@ -123,15 +127,17 @@ class TimeoutEngine(Engine):
             # A limit further out has passed as well, or the call's own: the cancellation is theirs to turn.
             if asked > before or others or (request is not None and request.expired):
                 return
+            if before > begun and _by_somebody_else(error):
+                return
             raise TimedOut(self.name, seconds) from None
         raise TimedOut(self.name, seconds) from error
 
-    def expire(self, key: int, task: asyncio.Task[Any], seconds: float) -> None:
-        """Cancel *task*, whose call *key* had *seconds*."""
-        self.expired[key] = task.cancelling()
+    def expire(self, key: int, task: asyncio.Task[Any], seconds: float, begun: int) -> None:
+        """Cancel *task*, whose call *key* had *seconds*; *begun* requests to stop had been made when it began."""
+        self.expired[key] = task.cancelling(), begun
         expiries = self.environment.expiries
         expiries[task] = expiries.get(task, 0) + 1
-        task.cancel()
+        task.cancel(_MESSAGE)
         if self.environment.hooks:
             self.environment.emit(TookTooLong(name=self.name, at=self._monotonic(), limit=seconds))
 
@@ -153,12 +159,12 @@ class TimeoutEngine(Engine):
             now = self._monotonic()
             while self._running:
                 key = next(iter(self._running))
-                task, due = self._running[key]
+                task, due, begun = self._running[key]
                 if due > now:
                     self.environment.clock.call_later(due - now, sweep)
                     return
                 del self._running[key]
-                self.expire(key, task, self.seconds)
+                self.expire(key, task, self.seconds, begun)
             self._loop = None
 
         return sweep
@@ -171,6 +177,7 @@ class _Sooner:
         self._limit = limit
         self._deadline = deadline
         self._key = 0
+        self._begun = 0
         self._seconds = 0.0
         self._timer: Timer | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -188,6 +195,7 @@ class _Sooner:
             raise TimedOut(limit.name, 0.0)
         self._key = limit.next_key()
         self._task = asyncio.current_task()
+        self._begun = self._task.cancelling() if self._task is not None else 0
         self._timer = limit.environment.clock.call_later(self._seconds, self._expire)
 
     async def __aexit__(
@@ -200,4 +208,13 @@ class _Sooner:
 
     def _expire(self) -> None:
         assert self._task is not None  # noqa: S101 - set on entering
-        self._limit.expire(self._key, self._task, self._seconds)
+        self._limit.expire(self._key, self._task, self._seconds, self._begun)
+
+
+def _by_somebody_else(error: BaseException | None) -> bool:
+    """Whether *error*, or what was being handled when it was raised, is a cancellation that is not a time limit's."""
+    while error is not None:
+        if isinstance(error, asyncio.CancelledError) and error.args != (_MESSAGE,):
+            return True
+        error = error.__context__
+    return False
