@@ -185,12 +185,13 @@ class BreakerEngine(Engine):
         if window is self.quick and outcome is not Outcome.IGNORED:
             self._end_closed(window, outcome, slow=False, now=0.0)
 
-    def end(self, state: State, outcome: Outcome, began: float) -> None:
+    def end(self, state: State, outcome: Outcome, began: float, *, slow: bool | None = None) -> None:
         """Count the end of a call that began at *began* and was let out under *state*."""
         if state is not self._state:
             return
         now = self._monotonic()
-        slow = self._slow is not None and now - began >= self._slow
+        if slow is None:
+            slow = self._slow is not None and now - began >= self._slow
         if isinstance(state, HalfOpen):
             self._end_probe(state, outcome, slow=slow, now=now)
         elif isinstance(state, Closed) and outcome is not Outcome.IGNORED:
@@ -271,11 +272,11 @@ class BreakerPermit:
         self._state = state
         self._began = began
 
-    def report(self, outcome: Outcome) -> None:
-        """Say how the call ended."""
+    def report(self, outcome: Outcome, *, slow: bool | None = None) -> None:
+        """Say how the call ended, and whether it was *slow* where that is not for the breaker to measure."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
-            breaker.end(self._state, outcome, self._began)
+            breaker.end(self._state, outcome, self._began, slow=slow)
 
     def success(self) -> None:
         """Say that the call went well."""

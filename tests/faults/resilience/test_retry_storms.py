@@ -127,6 +127,7 @@ async def failing(clock: ManualClock, budget: Budget | None, callers: int) -> tu
     retry = Retry(attempts=4, idempotent=True, backoff=Backoff(first=0.05, longest=0.2), budget=budget).engine(
         "x", environment
     )
+
     async def down() -> None:
         nonlocal extra, attempts
         attempts += 1
