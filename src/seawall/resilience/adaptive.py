@@ -3,8 +3,8 @@
 A gradient limit (after Netflix, *concurrency-limits*, Gradient2, and Envoy's adaptive concurrency). Once in a window
 the mean time of its calls is compared with the time of an unhurried call: where calls take longer, they wait
 somewhere, and the limit is lowered by as much; half its square root is added as room for growth, and the whole of it
-while nothing waits. The time of an unhurried call follows the least means seen, and is measured anew now and then with the
-limit lowered, so that a target that has become slower by itself is not mistaken for a busy one.
+while nothing waits. The time of an unhurried call follows the least means seen, and is measured anew now and then with
+the limit lowered, so that a target that has become slower by itself is not mistaken for a busy one.
 """
 
 from __future__ import annotations

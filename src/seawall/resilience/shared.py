@@ -40,7 +40,7 @@ OnOutage = Literal["local", "open", "closed"]
 Switch = Literal["closed", "forced-open", "forced-closed"]
 
 
-class StoreUnavailable(SeawallError):  # noqa: N818 - as the problems
+class StoreUnavailable(SeawallError):
     """A store does not answer; the driver's own error is its cause."""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+
 from seawall.clock import SystemRandom
 from seawall.problems import Unavailable
 from seawall.resilience import (

@@ -10,6 +10,7 @@ import random
 from collections import deque
 
 import pytest
+
 from seawall.call import Call, enter, leave
 from seawall.clock import SystemRandom
 from seawall.problems import Unavailable

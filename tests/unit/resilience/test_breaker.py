@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from seawall.problems import Conflict, NotFound, TooManyRequests
 from seawall.resilience import (
     Breaker,

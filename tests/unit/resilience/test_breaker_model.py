@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from seawall.resilience import Breaker, BreakerEngine, BreakerOpen, BreakerPermit, Environment, Outcome
 from seawall.testing.clock import ManualClock
 

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+
 from seawall.resilience import Breaker, BreakerOpen, Environment
 from seawall.testing.clock import ManualClock
 
@@ -15,7 +16,7 @@ ENDINGS = ("success", "failure", "cancelled")
 
 
 def schedules(calls: int, steps: int) -> Iterator[tuple[int, ...]]:
-    """Every order of the steps of *calls* calls, each call's own in order; calls are alike, so the first begins first."""
+    """Every order of the steps of *calls* calls, each call's own in order. Calls are alike: the first begins first."""
 
     def grow(left: tuple[int, ...], begun: int) -> Iterator[tuple[int, ...]]:
         if not any(left):

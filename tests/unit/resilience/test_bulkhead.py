@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+
 from seawall.call import Call, enter, leave
 from seawall.resilience import Bulkhead, BulkheadFull, Environment
 from seawall.testing.clock import ManualClock

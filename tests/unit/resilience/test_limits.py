@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+
 from seawall.clock import SystemRandom
 from seawall.problems import Unavailable
 from seawall.resilience import (
@@ -64,7 +65,7 @@ async def test_a_turn_of_a_cancelled_call_is_for_the_next(manual_clock: ManualCl
 
 
 async def backend(clock: ManualClock, slots: list[int], seconds: float, chance: random.Random, limit) -> list[int]:
-    """Drive a target of so many slots, 50 to 150 ms each, with more callers than it can serve; the limit each second."""
+    """Drive a target of so many slots, 50 to 150 ms each, with more callers than it can serve; its limit each second."""
     free, waiting, seen = slots[0], [], []
     until = clock.monotonic() + seconds
 

@@ -6,6 +6,7 @@ import inspect
 import logging
 
 import pytest
+
 from seawall.problems import DeclarationError
 from seawall.resilience import (
     Backoff,

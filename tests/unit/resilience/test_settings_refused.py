@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+
 from seawall.problems import DeclarationError
 from seawall.resilience import (
     AdaptiveLimit,
@@ -93,7 +94,7 @@ async def nothing() -> None: ...
         (lambda: Backoff(jitter="some"), "decorrelated"),
         (lambda: Hedge(after="p0"), "from 1 to"),
         (lambda: Hedge(after="px"), "p95"),
-        (lambda: Fallback(), "nothing would be returned"),
+        (Fallback, "nothing would be returned"),
         (lambda: Fallback(value=1, function=nothing), "keep one"),
         (lambda: AdaptiveLimit(least=5, most=4, start=4), "more than most"),
         (lambda: AdaptiveLimit(start=5, most=4), "from 2 to 4"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from seawall.problems import DeclarationError
 from seawall.resilience import Breaker, BreakerOpen, Environment, Event, StateChanged, StoreLost
 from seawall.resilience.shared import MemoryBreakerStore, SharedBreaker, SharedBreakerEngine, StoreUnavailable
@@ -51,7 +52,7 @@ async def up() -> str:
 async def fail(breaker: SharedBreakerEngine, times: int) -> None:
     call = breaker(down)
     for _ in range(times):
-        with pytest.raises(OSError):
+        with pytest.raises(ConnectionError):
             await call()
 
 

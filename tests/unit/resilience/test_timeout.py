@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+
 from seawall.call import Call, enter, leave
 from seawall.resilience import Environment, Retry, TimedOut, Timeout, TimeoutEngine
 from seawall.testing.clock import ManualClock
@@ -146,12 +147,13 @@ async def test_two_limits_that_end_together_are_the_outer_ones(manual_clock: Man
     retried = Retry(attempts=10, idempotent=True, budget=None).engine("x", environment)(inner)
     outer = limit(manual_clock, 1.0, environment)
     outer.name = "outer"
+
+    async def within_a_block() -> None:
+        async with outer.guard():
+            await retried()
+
     with pytest.raises(TimedOut) as late:
-        if as_block:
-            async with outer.guard():
-                await retried()
-        else:
-            await outer(retried)()
+        await (within_a_block if as_block else outer(retried))()
     assert late.value.target == "outer"
     assert len(attempts) == 1
     assert asyncio.current_task().cancelling() == 0
@@ -204,8 +206,9 @@ def test_a_limit_outlives_its_event_loop() -> None:
         await clock.sleep(seconds)
 
     async def leave_one_behind() -> None:
-        asyncio.ensure_future(call(50))
+        left = asyncio.ensure_future(call(50))
         await call(1)
+        assert not left.done()
 
     with asyncio.Runner(loop_factory=clock.loop_factory) as runner:
         runner.run(leave_one_behind())
