@@ -16,10 +16,11 @@ from seawall.resilience.engine import AnyCall, Engine
 from seawall.resilience.environment import Environment
 from seawall.resilience.events import GaveUp, Retrying
 from seawall.resilience.outcomes import Outcome, Outcomes
-from seawall.resilience.problems import Rejected
+from seawall.resilience.problems import BreakerOpen, Rejected, Throttled
 
 __all__ = ["Attempt", "Attempts", "Retry", "RetryEngine"]
 
+_NEVER = (BreakerOpen, Throttled)  # the target is to be left alone, and to ask again is not that
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
@@ -34,7 +35,7 @@ class Retry:
     Args:
         attempts: Attempts in all, the first one among them.
         idempotent: Whether making the call twice is as good as once. Where it is not, only what had no effect is
-            tried again: a `Rejected`, a refused connection, and *unsent*.
+            tried again: a `Rejected`, a refused connection, and *unsent*. `BreakerOpen` and `Throttled` never are.
         unsent: Further exceptions that mean that the call never reached its target.
         backoff: How long to wait in between.
         longest_wait: A target that asks (``Retry-After``) for a longer wait than this is not called again.
@@ -147,6 +148,8 @@ class RetryEngine(Engine):
 
     def may_repeat(self, error: Exception) -> bool:
         """Whether the call that raised *error* may be made again, as far as the call itself goes."""
+        if isinstance(error, _NEVER):
+            return False
         return self.policy.idempotent or isinstance(error, self._unsent)
 
 

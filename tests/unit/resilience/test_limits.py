@@ -65,7 +65,7 @@ async def test_a_turn_of_a_cancelled_call_is_for_the_next(manual_clock: ManualCl
 
 
 async def backend(clock: ManualClock, slots: list[int], seconds: float, chance: random.Random, limit) -> list[int]:
-    """Drive a target of so many slots, 50 to 150 ms each, with more callers than it can serve; its limit each second."""
+    """Drive a target of so many slots, 50 to 150 ms each, with more callers than it serves; its limit each second."""
     free, waiting, seen = slots[0], [], []
     until = clock.monotonic() + seconds
 

@@ -14,12 +14,14 @@ from seawall.resilience import (
     Backoff,
     BreakerOpen,
     Budget,
+    BulkheadFull,
     Environment,
     GaveUp,
     Outcomes,
     Retry,
     RetryEngine,
     Retrying,
+    Throttled,
     attempt,
     is_retried,
 )
@@ -88,8 +90,17 @@ async def test_what_may_have_had_an_effect_is_not_repeated_by_default(manual_clo
         with pytest.raises(type(error)):
             await retry(target)()
         assert len(target.times) == 1
-    for error in (BreakerOpen("x", "open"), ConnectionRefusedError(), KeyError()):
+    for error in (BulkheadFull("x", "full"), ConnectionRefusedError(), KeyError()):
         assert await retry(Target(manual_clock, error))() == "answer"
+
+
+@pytest.mark.parametrize("refusal", [BreakerOpen("x", "open", 1), Throttled("x", "busy")])
+async def test_a_target_that_is_to_be_left_alone_is(manual_clock: ManualClock, refusal: Exception) -> None:
+    retry, _ = made(manual_clock)
+    target = Target(manual_clock, refusal)
+    with pytest.raises(type(refusal)):
+        await retry(target)()
+    assert len(target.times) == 1
 
 
 async def test_what_is_no_failure_is_not_repeated(manual_clock: ManualClock) -> None:

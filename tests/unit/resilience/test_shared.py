@@ -42,7 +42,7 @@ def made(clock: ManualClock, **settings) -> tuple[Flaky, SharedBreakerEngine, Sh
 
 
 async def down() -> None:
-    raise OSError
+    raise ConnectionError
 
 
 async def up() -> str:
