@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from seawall.call import current
 from seawall.problems import Problem
 from seawall.resilience.checks import refuse
-from seawall.resilience.problems import Rejected
+from seawall.resilience.problems import Rejected, TimedOut
 
 __all__ = ["Outcome", "Outcomes"]
 
@@ -30,10 +32,11 @@ class Outcome(Enum):
 class Outcomes:
     """Which ends of a call count as failures of its target.
 
-    In this order: an exception of *ignored* says nothing, one of *successes* is a success, one of *failures* a
-    failure, every other exception a success (the target did answer). What is no `Exception` (a cancellation) says
-    nothing, and neither does a `Rejected`: the call was not made. Where *failures* is left as it is, a `Problem`
-    that blames the request (a status below 500, without 408, 425 and 429) is a success.
+    In this order: an exception of *ignored* says nothing, one of *successes* is a success, `TimedOut` and one of
+    *failures* a failure, every other exception a success (the target did answer). What is no `Exception` says nothing:
+    a cancellation, unless it is the deadline of the call being served, for which the target was too slow. Neither does
+    a `Rejected`: the call was not made. A `Problem` that blames the request (a status below 500, without 408, 425 and
+    429) is a success unless *failures* names its kind.
 
     Args:
         failures: Exceptions that are failures.
@@ -63,9 +66,16 @@ class Outcomes:
 
     def of_error(self, error: BaseException) -> Outcome:
         """Return what *error*, raised by a call, says."""
+        if isinstance(error, asyncio.CancelledError):
+            request = current.get(None)
+            return Outcome.FAILURE if request is not None and request.expired else Outcome.IGNORED
         if not isinstance(error, Exception) or isinstance(error, (*self.ignored, Rejected)):
             return Outcome.IGNORED
-        if isinstance(error, self.successes) or not isinstance(error, self.failures):
+        if isinstance(error, self.successes):
+            return Outcome.SUCCESS
+        if isinstance(error, TimedOut):
+            return Outcome.FAILURE
+        if not isinstance(error, self.failures):
             return Outcome.SUCCESS
         blames_request = isinstance(error, Problem) and error.status < 500 and error.status not in _OVERLOADED
         if blames_request and not self._names(error):

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from seawall.call import Call, enter, leave
 from seawall.problems import Conflict, NotFound, TooManyRequests
 from seawall.resilience import (
     Breaker,
@@ -17,6 +18,7 @@ from seawall.resilience import (
     Outcome,
     Outcomes,
     StateChanged,
+    TimedOut,
 )
 from seawall.testing.clock import ManualClock, ManualRandom
 
@@ -248,6 +250,11 @@ def test_what_says_something_about_the_target_and_what_does_not() -> None:
     assert counts.of_error(BulkheadFull("x", "full")) is Outcome.IGNORED
     assert counts.of_error(asyncio.CancelledError()) is Outcome.IGNORED
     assert counts.of_error(KeyboardInterrupt()) is Outcome.IGNORED
+    token = enter(Call(b"id", "x", expired=True))
+    assert counts.of_error(asyncio.CancelledError()) is Outcome.FAILURE, "the deadline passed while it waited"
+    leave(token)
+    assert Outcomes(failures=(OSError,)).of_error(TimedOut("x", 1)) is Outcome.FAILURE
+    assert Outcomes(ignored=(TimedOut,)).of_error(TimedOut("x", 1)) is Outcome.IGNORED
     narrow = Outcomes(failures=(Conflict, OSError), successes=(FileNotFoundError,), ignored=(ConnectionResetError,))
     assert narrow.of_error(Conflict()) is Outcome.FAILURE
     assert narrow.of_error(ValueError()) is Outcome.SUCCESS
