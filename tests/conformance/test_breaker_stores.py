@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 
-from seawall.resilience import Breaker, Outcome
+from seawall.resilience import Breaker, BreakerOpen, Environment, Outcome
 from seawall.resilience.redis import RedisBreakerStore
-from seawall.resilience.shared import BreakerStore, MemoryBreakerStore
+from seawall.resilience.shared import BreakerStore, MemoryBreakerStore, SharedBreaker, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -151,3 +152,36 @@ class TestRedis(Conformance):
         await self.run(store, BAD)
         await store._client.script_flush()
         assert await self.run(store, *[BAD] * 9) == "open"
+
+    async def test_two_processes_share_one_view(self, store: RedisBreakerStore) -> None:
+        other = RedisBreakerStore(store._client, prefix=store._prefix)
+        engines = [
+            SharedBreaker(store=each, breaker=POLICY, store_timeout=5).engine("x", Environment())
+            for each in (store, other)
+        ]
+
+        async def down() -> None:
+            raise ConnectionError
+
+        for number in range(10):
+            with pytest.raises(ConnectionError):
+                await engines[number % 2](down)()
+        for engine in engines:
+            with pytest.raises(BreakerOpen):
+                await engine.acquire()
+
+
+async def test_without_redis_each_process_goes_by_itself() -> None:
+    redis = pytest.importorskip("redis.asyncio")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: refuses at once
+        client = redis.Redis(host="127.0.0.1", port=unused.getsockname()[1], retry=None)
+        store = RedisBreakerStore(client)
+        with pytest.raises(StoreUnavailable):
+            await store.state("x")
+        engine = SharedBreaker(store=store, breaker=Breaker(consecutive=2)).engine("x", Environment())
+        for _ in range(2):
+            (await engine.acquire())._local.failure()
+        with pytest.raises(BreakerOpen):
+            await engine.acquire()
+        await client.aclose()

@@ -164,7 +164,7 @@ class RedisBreakerStore:
     async def state(self, name: str) -> str:
         """Return the state, as it was after the last call."""
         try:
-            state = await self._client.hget(self._keys(name)[0], "state")  # type: ignore[misc]  # typed for both kinds of client
+            state = await self._client.hget(self._keys(name)[0], "state")
         except self._errors as error:
             raise StoreUnavailable(f"breaker {name!r}: Redis does not answer") from error
         return "closed" if state is None else _text(state)
