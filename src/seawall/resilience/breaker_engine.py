@@ -153,6 +153,8 @@ class BreakerEngine(Engine):
         breaker = self
         of_error, of_result = self.policy.counts.of_error, self.policy.counts.of_result
         judges_results = self.policy.counts.failed_result is not None
+        if self._slow is not None and not judges_results:
+            return self._wrap_watching_times(function, self._slow)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             window = breaker.quick
@@ -172,6 +174,30 @@ class BreakerEngine(Engine):
                 raise
             if window.troubled:
                 breaker.count(window, Outcome.SUCCESS)
+            else:
+                window.ended += 1
+            return result
+
+        return call
+
+    def _wrap_watching_times(self, function: AnyCall, slow: float) -> AnyCall:
+        """Return *function* behind this breaker, where calls can be slow."""
+        breaker, monotonic, of_error = self, self._monotonic, self.policy.counts.of_error
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            state = breaker._state
+            if type(state) is not Closed:
+                async with breaker.acquire():
+                    return await function(*args, **kwargs)
+            began = monotonic()
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                breaker.end(state, of_error(error), began)
+                raise
+            window = state.window
+            if window.troubled or monotonic() - began >= slow:
+                breaker.end(state, Outcome.SUCCESS, began)
             else:
                 window.ended += 1
             return result

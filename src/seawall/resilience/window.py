@@ -68,7 +68,7 @@ class CountWindow:
 class TimeWindow:
     """The calls of the last *seconds*, in ten parts."""
 
-    __slots__ = ("_buckets", "_width", "calls", "failures", "run", "slows", "troubled")
+    __slots__ = ("_buckets", "_width", "calls", "ended", "failures", "run", "slows", "troubled")
 
     def __init__(self, seconds: float) -> None:
         self._width = seconds / BUCKETS
@@ -77,6 +77,7 @@ class TimeWindow:
         self.failures = 0
         self.slows = 0
         self.run = 0
+        self.ended = 0  # not used: only windows without trouble are counted from outside
         self.troubled = True
         """Always: whether the remembered calls are still in the window is to be asked each time."""
 

@@ -56,15 +56,17 @@ class BreakerMachine(RuleBasedStateMachine):
         failed, slow = sum(end[0] for end in ends), sum(end[1] for end in ends)
         return failed / of >= 0.5 or (self.slow is not None and slow / of >= 0.5)
 
+    def may_go_out(self) -> bool:
+        if self.state == "open" and self.clock.monotonic() >= self.until:
+            self.go("half-open")
+        return self.state in {"closed", "forced-closed"} or (
+            self.state == "half-open" and self.probes_out + len(self.ends) < PROBES
+        )
+
     @rule()
     def ask(self) -> None:
         now = self.clock.monotonic()
-        if self.state == "open" and now >= self.until:
-            self.go("half-open")
-        allowed = self.state in {"closed", "forced-closed"} or (
-            self.state == "half-open" and self.probes_out + len(self.ends) < PROBES
-        )
-        if not allowed:
+        if not self.may_go_out():
             with pytest.raises(BreakerOpen):
                 self.breaker.acquire()
             return
@@ -80,7 +82,9 @@ class BreakerMachine(RuleBasedStateMachine):
         permit.report(Outcome.FAILURE)  # a second word changes nothing
         if generation != self.generation:
             return
-        slow = self.slow is not None and self.clock.monotonic() - began >= self.slow
+        self.ended(outcome, slow=self.slow is not None and self.clock.monotonic() - began >= self.slow)
+
+    def ended(self, outcome: Outcome, *, slow: bool) -> None:
         self.probes_out -= self.state == "half-open"
         if outcome is Outcome.IGNORED or self.state == "forced-closed":
             return
@@ -98,6 +102,25 @@ class BreakerMachine(RuleBasedStateMachine):
         elif not self.bad([*self.ends, *[(True, True)] * (PROBES - len(self.ends))], PROBES):
             self.times = 0
             self.go("closed")
+
+    @rule(fails=st.booleans())
+    def call(self, fails: bool) -> None:
+        """Go through the decorator, whose good case takes shorter ways."""
+
+        async def target() -> None:
+            if fails:
+                raise ConnectionError
+
+        before = len(self.out)
+        if not self.may_go_out():
+            with pytest.raises(BreakerOpen):
+                self.breaker(target)().send(None)
+            return
+        self.probes_out += self.state == "half-open"
+        with pytest.raises(ConnectionError if fails else StopIteration):
+            self.breaker(target)().send(None)
+        self.ended(Outcome.FAILURE if fails else Outcome.SUCCESS, slow=False)
+        assert len(self.out) == before
 
     @rule(seconds=st.sampled_from([0.4, 1.0, 9.5, 10.0, 30.0]))
     def wait(self, seconds: float) -> None:
