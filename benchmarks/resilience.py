@@ -137,6 +137,11 @@ class Hyx:
 
 
 class Stamina:
+    def __init__(self):
+        import stamina.instrumentation
+
+        stamina.instrumentation.set_on_retry_hooks([])  # or it writes a line for every retry
+
     @property
     def retry(self):
         import stamina

@@ -19,7 +19,7 @@ from seawall.resilience.environment import Environment
 from seawall.resilience.events import CallRefused, StateChanged
 from seawall.resilience.outcomes import Outcome
 from seawall.resilience.problems import BreakerOpen
-from seawall.resilience.window import CountWindow
+from seawall.resilience.window import CountWindow, TimeWindow
 
 __all__ = ["BreakerEngine", "BreakerPermit", "BreakerSnapshot"]
 
@@ -155,6 +155,8 @@ class BreakerEngine(Engine):
         judges_results = self.policy.counts.failed_result is not None
         if self._slow is not None and not judges_results:
             return self._wrap_watching_times(function, self._slow)
+        if isinstance(self.policy.window, str) and self._slow is None and not judges_results:
+            return self._wrap_window_of_time(function)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             window = breaker.quick
@@ -200,6 +202,30 @@ class BreakerEngine(Engine):
                 breaker.end(state, Outcome.SUCCESS, began)
             else:
                 window.ended += 1
+            return result
+
+        return call
+
+    def _wrap_window_of_time(self, function: AnyCall) -> AnyCall:
+        """Return *function* behind this breaker, where it counts the calls of the last seconds."""
+        breaker, monotonic, of_error = self, self._monotonic, self.policy.counts.of_error
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            state = breaker._state
+            if type(state) is not Closed:
+                async with breaker.acquire():
+                    return await function(*args, **kwargs)
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                breaker.end(state, of_error(error), 0.0)
+                raise
+            window = state.window
+            if type(window) is TimeWindow and monotonic() < window.clear_until:
+                window.calls += 1
+                window.bucket[1] += 1
+            else:
+                breaker.end(state, Outcome.SUCCESS, 0.0)
             return result
 
         return call

@@ -68,7 +68,18 @@ class CountWindow:
 class TimeWindow:
     """The calls of the last *seconds*, in ten parts."""
 
-    __slots__ = ("_buckets", "_width", "calls", "ended", "failures", "run", "slows", "troubled")
+    __slots__ = (
+        "_buckets",
+        "_width",
+        "bucket",
+        "calls",
+        "clear_until",
+        "ended",
+        "failures",
+        "run",
+        "slows",
+        "troubled",
+    )
 
     def __init__(self, seconds: float) -> None:
         self._width = seconds / BUCKETS
@@ -78,6 +89,9 @@ class TimeWindow:
         self.slows = 0
         self.run = 0
         self.ended = 0  # not used: only windows without trouble are counted from outside
+        self.bucket = [0, 0, 0, 0]
+        self.clear_until = 0.0
+        """Until when a success is one more in `bucket` and `calls`: to the end of this part, while all is well."""
         self.troubled = True
         """Always: whether the remembered calls are still in the window is to be asked each time."""
 
@@ -95,6 +109,8 @@ class TimeWindow:
         self.failures += failed
         self.slows += slow
         self.run = self.run + 1 if failed else 0
+        self.bucket = bucket
+        self.clear_until = 0.0 if self.failures or self.slows or self.run else (number + 1) * self._width
 
     def forget(self, now: float) -> None:
         """Forget what is older than the window."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -287,3 +288,33 @@ def test_jitter_is_drawn_from_injected_chance() -> None:
     breaker = Breaker(window=1, jitter=0.5, open_for=10).engine("x", Environment(clock, ManualRandom(0.0)))
     fail(breaker)
     assert breaker.snapshot().retry_after == pytest.approx(5)
+
+
+@pytest.mark.parametrize("settings", [{"window": "5s"}, {"window": 20}, {"window": "5s", "slow_after": 1}])
+def test_the_short_ways_of_the_decorator_count_as_permits_do(settings: dict) -> None:
+    chance, clock = random.Random(8), ManualClock()
+    settings = {**settings, "minimum_calls": 5, "open_for": 2, "longest_open": 4}
+    by_decorator, _ = made(clock, **settings)
+    by_permit, _ = made(clock, **settings)
+    states = set()
+    for step in range(20_000):
+        share = 0.45 if step % 1000 > 500 else 0.0
+        fails = chance.random() < share
+
+        async def target() -> None:
+            if fails:  # noqa: B023 - called at once
+                raise ConnectionError
+
+        try:
+            by_permit.acquire().report(Outcome.FAILURE if fails else Outcome.SUCCESS)
+        except BreakerOpen:
+            expected: type[BaseException] = BreakerOpen
+        else:
+            expected = ConnectionError if fails else StopIteration
+        with pytest.raises(expected):
+            by_decorator(target)().send(None)
+        one, other = by_decorator.snapshot(), by_permit.snapshot()
+        assert one == other
+        states.add(one.state)
+        clock.advance(chance.choice([0, 0.01, 0.1, 1]) * chance.random())
+    assert states == {"closed", "open", "half-open"}
