@@ -21,7 +21,11 @@ KeyValue: TypeAlias = str | int | datetime
 
 
 def Ordering(  # noqa: N802 - reads as the value it makes
-    key: ColumnElement[Any], id: ColumnElement[Any], type: Any, *, descending: bool = False  # noqa: A002
+    key: ColumnElement[Any],
+    id: ColumnElement[Any],
+    type: Any,
+    *,
+    descending: bool = False,  # noqa: A002
 ) -> Keyset:
     """Return the order of a list by *key*; the id decides between rows whose key is the same."""
     return Keyset(Key(key, type, descending), Key(id, Id, descending), problem=InvalidCursor)
@@ -35,9 +39,7 @@ async def fetch_page(
     Raises:
         InvalidCursor: The cursor was not given out for this search.
     """
-    page = await ordering.page(
-        connection, statement, limit=search.limit, cursor=search.cursor, search=_wanted(search)
-    )
+    page = await ordering.page(connection, statement, limit=search.limit, cursor=search.cursor, search=_wanted(search))
     return page.rows, page.next
 
 

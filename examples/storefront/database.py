@@ -40,9 +40,7 @@ class Database(data.Database):
     """
 
     def __init__(self, url: str, *, connections: int = 10, wait: float = 5.0) -> None:
-        settings = DatabaseSettings(
-            url=url, pool_size=connections, pool_wait=wait, busy_timeout=wait
-        )
+        settings = DatabaseSettings(url=url, pool_size=connections, pool_wait=wait, busy_timeout=wait)
         super().__init__(settings, name="storefront")
 
     async def create_tables(self) -> None:

@@ -289,7 +289,9 @@ class Database:
         if password:
             reason = reason.replace(str(password), "***")
         if self.backend.classify(cause) is Failure.REFUSED:
-            return ConfigurationError(f"{shown}: the server refuses: {reason}. Correct the URL, or create what is missing.")
+            return ConfigurationError(
+                f"{shown}: the server refuses: {reason}. Correct the URL, or create what is missing."
+            )
         return ConfigurationError(
             f"{shown}: it cannot be reached: {reason}. Start it or correct the URL; with "
             "SEAWALL_DATABASE_REQUIRE=false the service starts without it, and is ready once it answers."

@@ -73,6 +73,7 @@ class Duplicate(Conflict):
     type = "urn:problem-type:seawall:duplicate"
     title = "Already there"
 
+
 class VersionConflict(Conflict):
     """409: it was changed by somebody else since it was read."""
 

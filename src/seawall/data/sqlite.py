@@ -11,12 +11,15 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.util.concurrency import in_greenlet
 
+from seawall.clock import SystemClock
 from seawall.data.backend import Failure
 from seawall.problems import ConfigurationError
 from seawall.settings import DatabaseSettings
 
 __all__ = ["Sqlite", "backend"]
 
+INTERRUPT_AFTER = 0.02
+"""Seconds a statement of a cancelled call may go on by itself."""
 _DUPLICATE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 _UNREACHABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 
@@ -57,13 +60,18 @@ class Sqlite:
         def end(connection: Any, _: Any, error: BaseException | None) -> None:  # noqa: ARG001
             # A call that is cancelled while a statement runs has its connection closed. As long as anything, if only
             # the traceback, still holds the cursor, SQLite keeps a closed connection's transaction, and its lock with
-            # it. So the statement is interrupted, which is allowed from any thread, and the transaction ended first.
+            # it. So the transaction is ended first, in the driver's thread, behind the statement. One that goes on is
+            # interrupted, which any thread may do; not at once, since that would hit the end of the transaction too.
             if in_greenlet():
-                raw = connection.driver_connection._conn  # noqa: SLF001 - its own `interrupt` queues behind the statement
-                with suppress(sqlite3.Error, AttributeError):
-                    raw.interrupt()
-                with suppress(sqlite3.Error, ValueError):
-                    connection.rollback()
+                raw = connection.driver_connection._conn  # noqa: SLF001 - its own `interrupt` waits for the statement
+                timer = SystemClock().call_later(INTERRUPT_AFTER, lambda: _interrupt(raw))
+                try:
+                    for _ in range(2):
+                        with suppress(sqlite3.Error, ValueError):
+                            connection.rollback()
+                            break
+                finally:
+                    timer.cancel()
 
     def is_alive(self, connection: Any) -> bool:
         """Whether its thread runs."""
@@ -83,6 +91,12 @@ class Sqlite:
         if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return Failure.SERIALIZATION
         return Failure.UNREACHABLE if code & 0xFF in _UNREACHABLE else None
+
+
+def _interrupt(connection: sqlite3.Connection | None) -> None:
+    with suppress(sqlite3.Error):
+        if connection is not None:
+            connection.interrupt()
 
 
 def _use_wal(cursor: Any) -> None:

@@ -18,7 +18,6 @@ class DatabaseSettings(Table, table="database", env_prefix="SEAWALL_DATABASE_"):
 
     url: str = Field(
         default="sqlite:///seawall.sqlite3",
-        min_length=1,
         max_length=2048,
         description="Where it is: `sqlite:///FILE`, `postgresql://USER:PASSWORD@HOST/NAME` or "
         "`mysql://USER:PASSWORD@HOST/NAME` (MariaDB too).",
@@ -34,10 +33,15 @@ class DatabaseSettings(Table, table="database", env_prefix="SEAWALL_DATABASE_"):
         description="How long a call may wait for a connection, within its own deadline; then 503.",
     )
     pool_queue: int = Field(
-        default=1000, ge=0, le=1_000_000, description="How many calls may wait for one at a time; the next one gets 503."
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="How many calls may wait for one at a time; the next one gets 503.",
     )
     connect_timeout: Seconds = Field(default=3.0, gt=0, le=_DAY, description="How long connecting may take.")
-    recycle: Seconds = Field(default=1800.0, gt=0, le=_DAY, description="Oldest a connection gets before it is renewed.")
+    recycle: Seconds = Field(
+        default=1800.0, gt=0, le=_DAY, description="Oldest a connection gets before it is renewed."
+    )
     replica_retry: Seconds = Field(
         default=10.0, gt=0, le=_DAY, description="How long a server that did not answer is left alone."
     )

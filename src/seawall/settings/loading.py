@@ -33,7 +33,13 @@ OWN_TABLES: tuple[type[Table], ...] = (
 
 # Read elsewhere: the address of the broker by applications (through `Variable`), the last by the command line.
 _SHARED_VARIABLES = ("SEAWALL_BROKER_URL", "SEAWALL_TRACEBACK")
-_TEST_VARIABLES = ("SEAWALL_REQUIRE_SERVICES", "SEAWALL_TEST_POSTGRES_URL", "SEAWALL_TEST_SEED", "SEAWALL_TEST_REDIS_URL", "SEAWALL_TEST_MYSQL_URL")
+_TEST_VARIABLES = (
+    "SEAWALL_REQUIRE_SERVICES",
+    "SEAWALL_TEST_POSTGRES_URL",
+    "SEAWALL_TEST_SEED",
+    "SEAWALL_TEST_REDIS_URL",
+    "SEAWALL_TEST_MYSQL_URL",
+)
 """What tests are told by, and the servers they start inherit."""
 
 
