@@ -20,15 +20,20 @@ __all__ = ["AnyRow", "AnySelect", "Ordering", "decode_cursor", "encode_cursor", 
 KeyValue: TypeAlias = str | int | datetime
 
 
-def Ordering(  # noqa: N802 - reads as the value it makes
-    key: ColumnElement[Any],
-    id: ColumnElement[Any],
-    type: Any,
-    *,
-    descending: bool = False,  # noqa: A002
-) -> Keyset:
-    """Return the order of a list by *key*; the id decides between rows whose key is the same."""
-    return Keyset(Key(key, type, descending), Key(id, Id, descending), problem=InvalidCursor)
+class Ordering(Keyset):
+    """What a list is sorted by; the id decides between rows whose key is the same.
+
+    Args:
+        key: The column sorted by.
+        number: The table's primary key.
+        kind: The type of the key with its constraints, so that no forged one reaches the database.
+        descending: Whether the greatest comes first.
+    """
+
+    def __init__(
+        self, key: ColumnElement[Any], number: ColumnElement[Any], kind: Any, *, descending: bool = False
+    ) -> None:
+        super().__init__(Key(key, kind, descending), Key(number, Id, descending), problem=InvalidCursor)
 
 
 async def fetch_page(

@@ -80,8 +80,8 @@ class Database:
         if replicas or self.backend.single_writer:
             targets = [*(Target(url) for url in replicas), Target(self.url, fallback=bool(replicas))]
             self.read_engine = self._engine("read", targets, size, read_only=True)
-        readonly = self.read_engine.execution_options(postgresql_readonly=True)
-        self._reading = readonly if self.backend.name == "postgresql" else self.read_engine
+        own = {"postgresql_readonly": True} if self.backend.name == "postgresql" else {}
+        self._reading = self.read_engine.execution_options(seawall_read=True, **own)
         self._session = async_sessionmaker(self.engine, expire_on_commit=False)
         self._read_session = async_sessionmaker(self._reading, class_=ReadSession, expire_on_commit=False)
 

@@ -77,8 +77,8 @@ class Keyset:
         for key in keys:
             if getattr(key.column, "nullable", False):
                 raise DeclarationError(
-                    f"keyset: column {key.column.key!r} may be NULL, and nothing comes after NULL; make it NOT NULL, or "
-                    "sort by an expression such as coalesce()."
+                    f"keyset: column {key.column.key!r} may be NULL, and nothing comes after NULL; make it NOT NULL, "
+                    "or sort by an expression such as coalesce()."
                 )
         self.keys = keys
         self.problem = problem
@@ -158,7 +158,8 @@ def decode_cursor(
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         place = base64.b64decode(padded, altchars=b"-_", validate=True)
-        _, *found = msgspec.json.decode(place, type=tuple[(str, *types)])  # type: ignore[misc]
+        form: Any = tuple.__class_getitem__((str, *types))
+        _, *found = msgspec.json.decode(place, type=form)
         values = tuple(value.astimezone(UTC) if isinstance(value, datetime) else value for value in found)
         # It is valid if it is what would be given out, to the letter: no second way to write it is accepted.
         genuine = encode_cursor(values, search, secret) == cursor

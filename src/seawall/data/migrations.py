@@ -180,8 +180,7 @@ class Migrations:
         while pending:
             revision = pending.pop()
             applied.add(revision)
-            script = scripts.get_revision(revision)
-            down = script.down_revision if script is not None else None
+            down = scripts.get_revision(revision).down_revision
             pending += [each for each in ((down,) if isinstance(down, str) else down or ()) if each not in applied]
         # A database that is ahead has had all that this code knows: newer migrations stand on older ones.
         missing = 0 if unknown else len(known - applied)

@@ -63,10 +63,9 @@ class Mysql:
                 cursor.execute(f"SET SESSION max_execution_time = {int(seconds * 1000)}")
             cursor.close()
 
-        if read_only:
-
-            @event.listens_for(engine, "begin")
-            def begin(connection: Connection) -> None:
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            if read_only or connection.get_execution_options().get("seawall_read"):
                 connection.exec_driver_sql("START TRANSACTION READ ONLY")
 
         @event.listens_for(engine, "invalidate")
@@ -93,7 +92,7 @@ class Mysql:
 
 async def _kill(arguments: Mapping[str, Any], number: int) -> None:
     """End the connection *number* at the server; when that cannot be had, its statement ends by its own limit."""
-    import aiomysql  # noqa: PLC0415 - the driver, of an extra
+    import aiomysql  # type: ignore[import-untyped]  # noqa: PLC0415 - the driver, of an extra
 
     with suppress(Exception):
         async with asyncio.timeout(_KILL_SECONDS):

@@ -120,7 +120,7 @@ class SlotPool(AsyncAdaptedQueuePool):
             DatabaseUnavailable: The database cannot be reached.
         """
         holder = self.slots.take_now() or await self.slots.take()
-        record: ConnectionPoolEntry | None = None
+        record: Any = None
         try:
             record = self._next_alive() or await greenlet_spawn(self._connected)
             yield record.driver_connection

@@ -75,7 +75,7 @@ class Sqlite:
 
     def is_alive(self, connection: Any) -> bool:
         """Whether its thread runs."""
-        return connection._conn is not None  # type: ignore[no-any-return]  # noqa: SLF001 - the driver tells it no other way
+        return bool(connection._conn)  # noqa: SLF001 - the driver tells it no other way
 
     def is_clean(self, connection: Any) -> bool:
         """Whether no transaction is open."""

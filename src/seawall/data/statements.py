@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-import greenlet
+import greenlet  # type: ignore[import-untyped]
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, ExceptionContext
 

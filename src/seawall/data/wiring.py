@@ -117,8 +117,8 @@ def sql(service: Composition, *, metadata: MetaData | None = None, duplicates: b
     service.resource(scope="call")(made.session)
     service.resource(scope="call")(made.read_session)
 
-    @service.check(name="database")
-    async def database(database: Database) -> None:
+    async def ping(database: Database) -> None:
         await database.ping()
 
+    service.check(name="database")(ping)
     return made

@@ -36,12 +36,10 @@ class DatabaseSettings(Table, table="database", env_prefix="SEAWALL_DATABASE_"):
         default=1000,
         ge=0,
         le=1_000_000,
-        description="How many calls may wait for one at a time; the next one gets 503.",
+        description="How many calls may wait for one at once; the next gets 503.",
     )
     connect_timeout: Seconds = Field(default=3.0, gt=0, le=_DAY, description="How long connecting may take.")
-    recycle: Seconds = Field(
-        default=1800.0, gt=0, le=_DAY, description="Oldest a connection gets before it is renewed."
-    )
+    recycle: Seconds = Field(default=1800.0, gt=0, le=_DAY, description="Age at which a connection is renewed.")
     replica_retry: Seconds = Field(
         default=10.0, gt=0, le=_DAY, description="How long a server that did not answer is left alone."
     )
@@ -61,19 +59,19 @@ class DatabaseSettings(Table, table="database", env_prefix="SEAWALL_DATABASE_"):
         default=5,
         ge=0,
         le=10_000,
-        description="In development: after how many runs of one statement in one call a warning names the line; 0 never.",
+        description="In development: how often one call may run a statement before a warning names it; 0 never.",
     )
     require: bool = Field(
         default=True,
-        description="Whether the service refuses to start without it; otherwise it starts, and is ready once it answers.",
+        description="Whether the service refuses to start without it; if not, it is ready once it answers.",
     )
     migrations: str = Field(
         default="migrations", min_length=1, max_length=1024, description="The folder of Alembic migrations."
     )
     migrations_check: Literal["refuse", "warn", "off"] = Field(
         default="refuse",
-        description="What a start does when migrations of that folder were not applied. A database that is ahead of the "
-        "code, as in a rolling release, is only ever warned of.",
+        description="What a start does when migrations of that folder were not applied. A database that is ahead of "
+        "the code, as in a rolling release, is only ever warned of.",
     )
 
 
@@ -99,5 +97,5 @@ class RedisSettings(Table, table="redis", env_prefix="SEAWALL_REDIS_"):
     )
     require: bool = Field(
         default=True,
-        description="Whether the service refuses to start without it; otherwise it starts, and is ready once it answers.",
+        description="Whether the service refuses to start without it; if not, it is ready once it answers.",
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connections", "RedisClient", "connect", "server_time", "shown"]
 
-RedisClient: TypeAlias = "Redis[Any] | RedisCluster[Any]"
+RedisClient: TypeAlias = "Redis | RedisCluster"
 
 _SCHEMES = (
     "redis",

@@ -45,7 +45,6 @@ def redis(service: _Composition) -> None:
             "Redis needs its driver, which is not installed; install it with: pip install 'seawall[redis]'."
         ) from None
 
-    @service.resource
     async def connections() -> AsyncIterator[Connections]:
         """Connect, and close in the end."""
         settings = service.settings.redis
@@ -61,11 +60,13 @@ def redis(service: _Composition) -> None:
         finally:
             await opened.close()
 
-    @service.resource(provides=Redis)
     def client(connections: Connections) -> Any:
         """Return the client for the settings' own URL."""
         return connections.get()
 
-    @service.check(name="redis")
-    async def redis(connections: Connections) -> None:
+    async def ping(connections: Connections) -> None:
         await connections.get().ping()
+
+    service.resource(connections)
+    service.resource(provides=Redis)(client)
+    service.check(name="redis")(ping)
