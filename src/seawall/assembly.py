@@ -34,6 +34,7 @@ from seawall.http.watch import ClientWatch
 from seawall.http.wire import WirePlan
 from seawall.operation import Operation, Policy, describe
 from seawall.plan import CodeCache, Deadlines, Fragment, Plan, TimeoutField, own_guards
+from seawall.plan.retry import Retries
 from seawall.problems import ConfigurationError, Misdirected
 
 if TYPE_CHECKING:
@@ -366,7 +367,7 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines, watch:
         edge=edge,
         failures=Failures(service.translations, traceback, page),
         resources=service.resources,
-        sources=(own_guards, deadlines.guards),
+        sources=(own_guards, deadlines.guards, Retries(service.clock, service.random).guards),
         codes=CodeCache(),
         forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),
         max_query_fields=http.max_query_fields,

@@ -59,6 +59,10 @@ class PolicyOptions(TypedDict, total=False):
     compress: bool
     """Whether answers are compressed when the client accepts it and they are large enough."""
 
+    retry_serialization: int
+    """How often the operation is run again, within its deadline, when its database asks for that because others
+    changed the same data (SQLSTATE 40001 and its kin). Only for operations that do nothing but their session's work."""
+
     deprecated: bool | date | str
     """Since when callers should move on (RFC 9745 ``Deprecation``); True states it in the document only."""
 
@@ -82,6 +86,7 @@ class Policy:
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     duplicate_keys: Literal["last", "refuse"] = "last"
     compress: bool = True
+    retry_serialization: int = 0
     deprecated: bool | datetime = False
     sunset: datetime | None = None
     successor: str | None = None
@@ -128,6 +133,14 @@ def _timeout(value: Any, _: Policy) -> float | None:
 
 def _max_body(value: Any, _: Policy) -> int:
     return size(value)
+
+
+def _retries(value: Any, _: Policy) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("it must be a whole number")
+    if not 0 <= value <= 10:
+        raise ValueError("it must be from 0 to 10")
+    return value
 
 
 def _choice(*choices: str) -> Callable[[Any, Policy], Any]:
@@ -188,6 +201,7 @@ _RESOLVERS: Mapping[str, Callable[[Any, Policy], Any]] = types.MappingProxyType(
         "unknown_fields": _choice("refuse", "ignore"),
         "duplicate_keys": _choice("last", "refuse"),
         "compress": _flag,
+        "retry_serialization": _retries,
         "deprecated": _deprecated,
         "sunset": _moment,
         "successor": _successor,

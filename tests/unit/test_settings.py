@@ -208,7 +208,7 @@ def test_tables_that_are_nearly_ours(toml, name):
     assert "did you mean [" in complaint(toml(f"[{name}]\n"))
 
 
-@pytest.mark.parametrize("name", ["storefront", "blog", "login", "catalog", "user_service", "database"])
+@pytest.mark.parametrize("name", ["storefront", "blog", "login", "catalog", "user_service"])
 def test_tables_of_the_application_are_left_alone(toml, name):
     assert load(toml(f"[{name}]\nanything = 3\n"), {}) == Settings()
 
@@ -228,7 +228,7 @@ def test_lower_case_variables_set_nothing():
 
 
 def test_variables_of_others_are_left_alone():
-    assert load(environ={"SEAWALL_DATABASE_URL": "x", "SEAWALL_REDIS_URL": "x", "PATH": "x", "SEA": "x"}) == Settings()
+    assert load(environ={"SEAWALL_BROKER_URL": "x", "PATH": "x", "SEA": "x"}) == Settings()
 
 
 def test_variables_that_kubernetes_sets_for_a_service_called_seawall():

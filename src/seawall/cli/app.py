@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from seawall.cli.database import db
 from seawall.cli.report import CommandError, reporting
 
 __all__ = ["app"]
@@ -24,6 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Settings come from SEAWALL_… variables and [bold]seawall.toml[/]; options given here win.",
 )
+
+app.add_typer(db, name="db", rich_help_panel="Data")
 
 App = Annotated[
     str,

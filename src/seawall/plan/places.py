@@ -41,6 +41,8 @@ class Place(IntEnum):
     """How long the rest may take."""
     BULKHEAD = 1100
     """How many at once."""
+    RETRY = 1150
+    """What is further in is done again where that is safe and helps."""
     RESOURCES = 1200
     """What the operation works with, for the time of the call."""
     VALIDATE = 1300

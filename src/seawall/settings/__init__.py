@@ -8,6 +8,7 @@ An application adds its own to the same file and environment with `AppSettings`.
 from __future__ import annotations
 
 from seawall.settings.changes import Change, changes, reloaded
+from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.document import document
 from seawall.settings.errors import SettingsError
 from seawall.settings.loading import Settings, load
@@ -18,9 +19,11 @@ from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Varia
 __all__ = [
     "AppSettings",
     "Change",
+    "DatabaseSettings",
     "HttpSettings",
     "LogSettings",
     "OperationsSettings",
+    "RedisSettings",
     "Reloadable",
     "Seconds",
     "ServerSettings",

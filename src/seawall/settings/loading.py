@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.environment import Environment, service_links
 from seawall.settings.errors import Wrong, nearest, report, shown
 from seawall.settings.operations import PREFIX as OPERATIONS_PREFIX
@@ -21,11 +22,25 @@ __all__ = ["OWN_TABLES", "Settings", "load", "load_table", "near_own_table"]
 
 AppT = TypeVar("AppT", bound=AppSettings)
 
-OWN_TABLES: tuple[type[Table], ...] = (ServiceSettings, HttpSettings, ServerSettings, LogSettings)
+OWN_TABLES: tuple[type[Table], ...] = (
+    ServiceSettings,
+    HttpSettings,
+    ServerSettings,
+    LogSettings,
+    DatabaseSettings,
+    RedisSettings,
+)
 
-# Read elsewhere: addresses of the real engines by applications (through `Variable`), the last by the command line.
-_SHARED_VARIABLES = ("SEAWALL_DATABASE_URL", "SEAWALL_REDIS_URL", "SEAWALL_BROKER_URL", "SEAWALL_TRACEBACK")
-_TEST_VARIABLES = ("SEAWALL_FAULTS", "SEAWALL_REQUIRE_SERVICES", "SEAWALL_TEST_POSTGRES_URL", "SEAWALL_TEST_SEED")
+# Read elsewhere: the address of the broker by applications (through `Variable`), the last by the command line.
+_SHARED_VARIABLES = ("SEAWALL_BROKER_URL", "SEAWALL_TRACEBACK")
+_TEST_VARIABLES = (
+    "SEAWALL_FAULTS",
+    "SEAWALL_REQUIRE_SERVICES",
+    "SEAWALL_TEST_POSTGRES_URL",
+    "SEAWALL_TEST_SEED",
+    "SEAWALL_TEST_REDIS_URL",
+    "SEAWALL_TEST_MYSQL_URL",
+)
 """What tests are told by, and the servers they start inherit."""
 
 
@@ -37,6 +52,8 @@ class Settings:
     http: HttpSettings = dataclasses.field(default_factory=HttpSettings)
     server: ServerSettings = dataclasses.field(default_factory=ServerSettings)
     log: LogSettings = dataclasses.field(default_factory=LogSettings)
+    database: DatabaseSettings = dataclasses.field(default_factory=DatabaseSettings)
+    redis: RedisSettings = dataclasses.field(default_factory=RedisSettings)
     operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
 
 
@@ -57,10 +74,13 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     _check_variables(reader)
     service, http = reader.read(ServiceSettings), reader.read(HttpSettings)
     server, log = reader.read(ServerSettings), reader.read(LogSettings)
+    database, redis = reader.read(DatabaseSettings), reader.read(RedisSettings)
     operations = read_operations(reader.document.get(OPERATIONS_TABLE), reader.file, reader.environ, reader.wrong)
-    if reader.wrong or not (service and http and server and log):
+    if reader.wrong or not (service and http and server and log and database and redis):
         raise report(reader.wrong)
-    return Settings(service=service, http=http, server=server, log=log, operations=operations)
+    return Settings(
+        service=service, http=http, server=server, log=log, database=database, redis=redis, operations=operations
+    )
 
 
 def load_table(kind: type[AppT], path: Path | None, environ: Mapping[str, str] | None) -> AppT:

@@ -35,7 +35,7 @@ async def database(url):
     database = Database(url)
     await database.create_tables()
     yield database
-    assert database.engine.pool.checkedout() == 0, "a connection was not given back"
+    assert sum(pool.in_use for pool in database.stats()) == 0, "a connection was not given back"
     await database.close()
 
 

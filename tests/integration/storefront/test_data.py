@@ -168,7 +168,7 @@ def test_import_command(storefront, sqlite_url, chinook_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("seed", "--url", "mysql://host/shop"), 1, "'mysql' is not supported"),
+        (("seed", "--url", "oracle://host/shop"), 1, "'oracle' is not supported"),
         (("seed", "--url", "sqlite:////nowhere/at/all/shop.sqlite3"), 1, "there is no folder '/nowhere/at/all'"),
         (("seed", "--url", "postgresql://nobody@127.0.0.1:1/shop"), 1, "The database cannot be reached."),
         (("seed", "--products", "4"), 2, "greater than or equal to 5"),

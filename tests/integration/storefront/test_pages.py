@@ -106,7 +106,7 @@ async def test_sqlite_reads_a_page_from_the_index_without_sorting(sqlite_url, so
     ordering = PRODUCT_ORDERINGS[sort]
     async with database.read() as connection:
         row = (await connection.execute(_found(ProductSearch()).limit(1).offset(70))).one()
-        after = (row._mapping[ordering.key], row.id)
+        after = (row._mapping[ordering.keys[0].column], row.id)
         page = await plan(connection, ordering.apply(_found(ProductSearch()), after).limit(20))
         of_customer = select(tables.orders).where(tables.orders.c.customer_id == 1)
         theirs = await plan(connection, ORDER_ORDERINGS["newest"].apply(of_customer, None))

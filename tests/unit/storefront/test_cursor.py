@@ -109,6 +109,6 @@ def test_the_size_of_the_page_may_change():
 )
 def test_a_forged_one_brings_nothing_strange_to_the_database(key, row_id, kind):
     # Whoever knows the code can make the mark; what the cursor says must be possible all the same.
-    cursor = forge([_mark(SEARCH, key, row_id), row_id, key])
+    cursor = forge([_mark(SEARCH, key, row_id), key, row_id])
     with pytest.raises(InvalidCursor):
         decode_cursor(cursor, SEARCH, kind)

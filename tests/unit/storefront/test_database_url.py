@@ -30,7 +30,7 @@ def test_the_driver_need_not_be_named(url, driver):
 @pytest.mark.parametrize(
     ("url", "fix"),
     [
-        ("mysql://user:hunter2@host/shop", "'mysql' is not supported; use 'sqlite:///FILE'"),
+        ("oracle://user:hunter2@host/shop", "'oracle' is not supported; use 'sqlite:///FILE'"),
         ("postgresql+psycopg://user:hunter2@host/shop", "is not supported; use"),
         ("sqlite:///:memory:", "name a file"),
         ("sqlite://", "name a file"),
