@@ -27,7 +27,11 @@ class DirectReceive:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the lines that enter the call and return its result."""
         begin = writer.bind("begin", self.begin)
-        writer.lines(f"call = {begin}()", f"token = {writer.bind('enter', current.set)}(call)")
+        writer.lines(
+            f"nested = {writer.bind('current_call', current.get)}(None) is not None",
+            f"call = {begin}()",
+            f"token = {writer.bind('enter', current.set)}(call)",
+        )
         with writer.block("try:"):
             inner()
         with writer.block("finally:"):

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from seawall.settings.admission import AdmissionSettings
 from seawall.settings.environment import Environment, service_links
 from seawall.settings.errors import Wrong, nearest, report, shown
+from seawall.settings.limit import LimitSettings
 from seawall.settings.operations import PREFIX as OPERATIONS_PREFIX
 from seawall.settings.operations import TABLE as OPERATIONS_TABLE
 from seawall.settings.operations import OperationsSettings, read_operations
@@ -21,7 +23,14 @@ __all__ = ["OWN_TABLES", "Settings", "load", "load_table", "near_own_table"]
 
 AppT = TypeVar("AppT", bound=AppSettings)
 
-OWN_TABLES: tuple[type[Table], ...] = (ServiceSettings, HttpSettings, ServerSettings, LogSettings)
+OWN_TABLES: tuple[type[Table], ...] = (
+    ServiceSettings,
+    HttpSettings,
+    ServerSettings,
+    LogSettings,
+    LimitSettings,
+    AdmissionSettings,
+)
 
 # Read elsewhere: addresses of the real engines by applications (through `Variable`), the last by the command line.
 _SHARED_VARIABLES = ("SEAWALL_DATABASE_URL", "SEAWALL_REDIS_URL", "SEAWALL_BROKER_URL", "SEAWALL_TRACEBACK")
@@ -37,6 +46,8 @@ class Settings:
     http: HttpSettings = dataclasses.field(default_factory=HttpSettings)
     server: ServerSettings = dataclasses.field(default_factory=ServerSettings)
     log: LogSettings = dataclasses.field(default_factory=LogSettings)
+    limit: LimitSettings = dataclasses.field(default_factory=LimitSettings)
+    admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
     operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
 
 
@@ -57,10 +68,13 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     _check_variables(reader)
     service, http = reader.read(ServiceSettings), reader.read(HttpSettings)
     server, log = reader.read(ServerSettings), reader.read(LogSettings)
+    limit, admission = reader.read(LimitSettings), reader.read(AdmissionSettings)
     operations = read_operations(reader.document.get(OPERATIONS_TABLE), reader.file, reader.environ, reader.wrong)
-    if reader.wrong or not (service and http and server and log):
+    if reader.wrong or not (service and http and server and log and limit and admission):
         raise report(reader.wrong)
-    return Settings(service=service, http=http, server=server, log=log, operations=operations)
+    return Settings(
+        service=service, http=http, server=server, log=log, limit=limit, admission=admission, operations=operations
+    )
 
 
 def load_table(kind: type[AppT], path: Path | None, environ: Mapping[str, str] | None) -> AppT:
