@@ -205,7 +205,7 @@ def make_admission(service: Service) -> Admission:
 def configure_guards(service: Service) -> None:
     """Let guards that outlive a recompilation work by the present settings."""
     service.admission.configure(_admission_options(service.settings))
-    if any("rate" in item for item in _options(service)):
+    if any(item.get("rate") is not None for item in _options(service)):
         service.limits.configure(_limit_options(service.settings))
 
 

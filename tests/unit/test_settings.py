@@ -228,7 +228,7 @@ def test_lower_case_variables_set_nothing():
 
 
 def test_variables_of_others_are_left_alone():
-    assert load(environ={"SEAWALL_DATABASE_URL": "x", "SEAWALL_REDIS_URL": "x", "PATH": "x", "SEA": "x"}) == Settings()
+    assert load(environ={"SEAWALL_DATABASE_URL": "x", "SEAWALL_BROKER_URL": "x", "PATH": "x", "SEA": "x"}) == Settings()
 
 
 def test_variables_that_kubernetes_sets_for_a_service_called_seawall():

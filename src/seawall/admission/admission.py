@@ -26,7 +26,7 @@ class AdmissionOptions:
     limit: int = 0
     min_limit: int = 4
     max_limit: int = 1000
-    tolerance: float = 1.1
+    tolerance: float = 1.05
     remeasure: float = 5.0
     queue: int = 256
     queue_wait: float = 0.02

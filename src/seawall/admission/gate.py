@@ -22,11 +22,13 @@ PRIORITIES = ("sheddable", "normal", "critical")
 """By rank, the first to be refused first."""
 SHEDDABLE, NORMAL, CRITICAL = range(3)
 RESERVE = 4
-"""Critical calls may exceed a limit by one part in this many, and one call: they must not wait until one has ended."""
+"""Critical calls may exceed a limit that was found out by one part in this many, and one call: then they need not wait
+until one of the others has ended."""
 WINDOW = 0.1
 """Seconds a window has at the least: and as long as a call takes, so that it shows what the last change has done."""
 ENOUGH = 20
-"""Calls a window has, unless it takes `LONG` to see so many."""
+"""Calls a window has, unless it takes `LONG` to see so many; and one that measures has `MEASURED`."""
+MEASURED = 60
 LONG = 1.0
 RETRY_SECONDS = 3
 
@@ -238,7 +240,8 @@ class Gate:
         count = sum(each.count for each in self.baselines)
         spent = sum(each.spent for each in self.baselines)
         lasted = now - self._opened
-        if count < ENOUGH and lasted < LONG:
+        enough = MEASURED if gradient.phase is Phase.MEASURING else ENOUGH
+        if count < enough and lasted < LONG:
             self.look_at = now + WINDOW / 10
             return
         if count:
@@ -280,7 +283,11 @@ class Gate:
         most = self.options.limit or (self._gradient.limit if self._gradient is not None else 0)
         self.most_normal = most
         self.most_sheddable = max(1, most * 3 // 4)
-        self.most_critical = most + 1 + most // RESERVE if not self.options.limit else most
+        self.most_critical = most
+        if self._gradient is not None:
+            # Not halved for a measurement: critical calls are few, and are not what it is about.
+            level = int(self._gradient.level)
+            self.most_critical = level + 1 + level // RESERVE
         self.wake()
 
     def _most(self, rank: int) -> int:

@@ -3,7 +3,7 @@
 By Little's law a service has on average *rate × latency* calls in it. Up to some number, more of them mean a higher
 rate; beyond it they wait for each other, and only latency grows. The limit follows the gradient, *latency without load ÷
 latency now*, as in Netflix's concurrency-limits (Gradient2) and Envoy's adaptive concurrency filter; the headroom above
-it is theirs too, halved: the square root of the limit, so that the limit can grow where the gradient is 1.
+it is theirs too, a third of it: the square root of the limit, so that the limit can grow where the gradient is 1.
 
 The latency without load is measured anew in the manner of Envoy, and of BBR's ProbeRTT: from time to time the limit is
 halved for a moment. If that does not make calls faster, they were not waiting for each other.
@@ -19,11 +19,14 @@ __all__ = ["Gradient", "GradientOptions", "Phase", "Reading"]
 
 SMOOTHING = 0.3
 LEAST_GRADIENT = 0.5
+HEADROOM = 1 / 3
 DEGRADED = 0.8
 """The gradient below which a limit that is far from being reached comes down to where it matters."""
-FELL = 0.9
-"""A baseline that is measured at less than this part of what it was taken for is measured again soon."""
-SOON = 1.0
+QUEUED = 0.8
+"""Calls that take less than this part of their time under half the limit wait for each other even then, perhaps."""
+STEADY = 0.1
+"""How much two measurements may differ, of which the second shall not be followed by another one soon."""
+SOON = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class GradientOptions:
 
     least: int = 4
     most: int = 1000
-    tolerance: float = 1.1
+    tolerance: float = 1.05
     remeasure: float = 5.0
 
 
@@ -75,15 +78,17 @@ class Reading:
 class Gradient:
     """A limit that follows what calls say of it."""
 
-    __slots__ = ("_measure_at", "_until", "level", "options", "phase")
+    __slots__ = ("_measure_at", "_until", "_usual", "level", "options", "phase")
 
     def __init__(self, options: GradientOptions, now: float) -> None:
         self.options = options
         self.level = float(options.most)
         """The limit as it was found, not rounded, and not halved for a measurement."""
         self.phase = Phase.FOLLOWING
-        self._measure_at = now + options.remeasure
+        # What the first calls of all took may have been taken under load.
+        self._measure_at = now + min(SOON, options.remeasure)
         self._until = 0.0
+        self._usual = 0.0
 
     @property
     def limit(self) -> int:
@@ -99,13 +104,14 @@ class Gradient:
         if busy:
             target = max(LEAST_GRADIENT, gradient) * self.level
             if gradient < 1.0 or reading.hit:
-                target += max(1.0, math.sqrt(self.level) / 2)
+                target += max(1.0, math.sqrt(self.level) * HEADROOM)
             self.level += SMOOTHING * (target - self.level)
         elif gradient < DEGRADED:
             self.level = min(self.level, 2 * reading.running)
         self.level = min(float(options.most), max(float(options.least), self.level))
-        if busy and reading.now >= self._measure_at:
+        if reading.hit and reading.now >= self._measure_at:
             self.phase = Phase.DRAINING
+            self._usual = reading.latency / reading.expected
             self._until = reading.now + reading.latency
 
     def drained(self, now: float) -> bool:
@@ -116,7 +122,16 @@ class Gradient:
         return True
 
     def measured(self, now: float, before: float, after: float) -> None:
-        """End a measurement: the mean latency without load was taken for *before*, and is *after*."""
+        """End a measurement.
+
+        Half of a limit that is far too high is too high as well: then the next measurement comes soon, under the
+        limit that this one leads to.
+
+        Args:
+            now: The time.
+            before: The mean latency without load, as it was taken for.
+            after: The same as it was measured.
+        """
         self.phase = Phase.FOLLOWING
-        fell = before > 0 and after < FELL * before
-        self._measure_at = now + (min(SOON, self.options.remeasure) if fell else self.options.remeasure)
+        steady = before > 0 and abs(after / before - 1) <= STEADY and after >= QUEUED * self._usual * before
+        self._measure_at = now + (self.options.remeasure if steady else min(SOON, self.options.remeasure))

@@ -64,11 +64,11 @@ class LeasedStore:
         self._size = size
         self._seconds = seconds
         self._max = max_keys
-        self._leases: dict[tuple[str, str], Lease] = {}
+        self._leases: dict[tuple[object, str], Lease] = {}
 
     async def take(self, rules: Sequence[Rule], key: str, cost: int) -> tuple[float, ...]:
         """Take from every rule or from none; see `RemoteStore.take`."""
-        lease = self._lease(rules[0].id, key)
+        lease = self._lease(tuple(rule.id for rule in rules), key)
         while True:
             now = self._clock.monotonic()
             if lease.units >= cost and now < lease.until:
@@ -93,13 +93,13 @@ class LeasedStore:
         """Ask the store; calls of the same caller wait meanwhile."""
         trip = lease.trip = asyncio.get_running_loop().create_future()
         try:
-            size = max(cost, min(self._size, *(rule.burst // PORTION for rule in rules)))
+            size = max(cost, min((self._size, *(rule.burst // PORTION for rule in rules))))
             taken, lefts = await self._store.grant(rules, key, size, cost)
             now = self._clock.monotonic()
             if taken:
                 ends = (self._calendar.remaining(rule.window) for rule in rules if rule.window)
                 lease.units, lease.lefts = taken - cost, lefts
-                lease.until = now + min(self._seconds, *ends)
+                lease.until = now + min((self._seconds, *ends))
                 return tuple(left + lease.units * rule.interval for rule, left in zip(rules, lefts, strict=True))
             waits = [rule.wait(left, self._calendar) for rule, left in zip(rules, lefts, strict=True) if left < 0]
             lease.refused_at, lease.refused_until = now, now + max(waits, default=0.0)
@@ -109,10 +109,10 @@ class LeasedStore:
             lease.trip = None
             trip.set_result(None)
 
-    def _lease(self, rule: str, key: str) -> Lease:
-        lease = self._leases.get((rule, key))
+    def _lease(self, rules: object, key: str) -> Lease:
+        lease = self._leases.get((rules, key))
         if lease is None:
             if len(self._leases) >= self._max:
                 del self._leases[next(iter(self._leases))]
-            lease = self._leases[rule, key] = Lease()
+            lease = self._leases[rules, key] = Lease()
         return lease

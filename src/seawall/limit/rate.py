@@ -20,7 +20,7 @@ _UNITS = {
     **dict.fromkeys(("hour", "hours", "h"), 3600),
     **dict.fromkeys(("day", "days", "d"), 86_400),
 }
-_RATE = re.compile(r"\s*([0-9]{1,12})\s*/\s*(?:([0-9]{1,6})\s*)?([a-z]{1,8})(?:\s+burst\s+([0-9]{1,12}))?\s*")
+_RATE = re.compile(r"\s*([0-9]{1,12})\s*/\s*(?:([0-9]{1,6})\s*)?([a-z]{1,16})(?:\s+burst\s+([0-9]{1,12}))?\s*")
 _QUOTA = re.compile(r"\s*([0-9]{1,12})\s+each\s+(day|month)\s*")
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 _HOW = 'write "100/minute", "10/second burst 20", "500/15 minutes" or, by the calendar, "10000 each day" or "… each month"'

@@ -187,7 +187,7 @@ def connect(url: str, timeout: float) -> Callable[[], Redis]:
             health_check_interval=0,
             decode_responses=True,
         )
-        return Redis(connection_pool=pool)
+        return Redis.from_pool(pool)
 
     try:
         make()

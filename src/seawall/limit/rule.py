@@ -18,11 +18,13 @@ from datetime import UTC, datetime, timedelta
 
 from seawall.limit.rate import Rate, Window
 
-__all__ = ["QUANTUM", "SLACK", "Calendar", "Rule", "refused", "rule_of"]
+__all__ = ["EPOCH", "QUANTUM", "SLACK", "Calendar", "Rule", "refused", "rule_of"]
 
 QUANTUM = 2.0**-24
 """Seconds (60 ns). Emission intervals are whole numbers of these, so that sums of them are exact in doubles for as long
 as a clock shows less than 17 years; rounded up, a rate is never exceeded. At 1,000/s that is 0.005 % less than asked."""
+EPOCH = 1_767_225_600
+"""2026-01-01T00:00:00Z. Seconds since 1970 are too large for a double to tell quanta apart."""
 SLACK = 2.0**-30
 """Seconds of rounding (where a sum passes a power of two) that are not held against a caller."""
 
@@ -98,8 +100,8 @@ class Calendar:
         self._spans: dict[Window, tuple[float, float]] = {}
 
     def start(self, window: Window) -> float:
-        """Return when the present window began, in seconds since 1970."""
-        return self._span(window)[0]
+        """Return when the present window began, in seconds since `EPOCH`."""
+        return self._span(window)[0] - EPOCH
 
     def remaining(self, window: Window) -> float:
         """Return the seconds until the next window begins."""

@@ -24,7 +24,7 @@ class AdmissionSettings(Table, table="admission", env_prefix="SEAWALL_ADMISSION_
         default=1000, ge=1, le=1_000_000, description="Most that can be found out, and what it begins with."
     )
     tolerance: Reloadable[float] = Field(
-        default=1.1, ge=1.0, le=10.0, description="How much slower calls may be than without load before there are too many."
+        default=1.05, ge=1.0, le=10.0, description="How much slower calls may be than without load before there are too many."
     )
     remeasure: Reloadable[Seconds] = Field(
         default=5.0,

@@ -1,0 +1,5 @@
+"""Fixtures of conformance tests: virtual time for those that ask for it."""
+
+from seawall.testing.fixtures import anyio_backend, manual_clock
+
+__all__ = ["anyio_backend", "manual_clock"]
