@@ -12,8 +12,8 @@ from support.overload import MEAN, Load, run
 SEED = int(os.environ.get("SEAWALL_TEST_SEED", "20261125"))
 FULL = os.environ.get("SEAWALL_FAULTS") == "full"
 SLOTS = 20
-SECONDS = 30.0 if FULL else 7.0
-SETTLE = 3.0
+SECONDS = 40.0 if FULL else 14.0
+SETTLE = 9.0
 
 
 def load(factor, **more):

@@ -27,7 +27,7 @@ class AdmissionOptions:
     min_limit: int = 4
     max_limit: int = 1000
     tolerance: float = 1.05
-    remeasure: float = 5.0
+    remeasure: float = 10.0
     queue: int = 256
     queue_wait: float = 0.02
     priority_header: str = ""

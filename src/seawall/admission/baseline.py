@@ -6,6 +6,7 @@ __all__ = ["Baseline"]
 
 LEAST = 10
 """Calls before a mean says anything."""
+NEAR = 0.2
 DRIFT = 0.02
 """How much of a difference is taken over by each window in which the service was not busy: half of it in 35."""
 
@@ -39,9 +40,14 @@ class Baseline:
         return self.mean * self.count
 
     def measured(self) -> None:
-        """Take what was measured since the last look for the latency without load."""
+        """Take what was measured since the last look for the latency without load.
+
+        Small differences are chance, and evened out with what was measured before.
+        """
         if self.count >= LEAST:
-            self.mean = self.spent / self.count
+            measured = self.spent / self.count
+            near = abs(measured - self.mean) <= NEAR * self.mean
+            self.mean = (self.mean + measured) / 2 if near else measured
 
     def drift(self) -> None:
         """Move towards what was measured since the last look, when there was little load."""

@@ -285,7 +285,7 @@ class Gate:
         self.most_sheddable = max(1, most * 3 // 4)
         self.most_critical = most
         if self._gradient is not None:
-            # Not halved for a measurement: critical calls are few, and are not what it is about.
+            # Not lowered for a measurement: critical calls are few, and are not what it is about.
             level = int(self._gradient.level)
             self.most_critical = level + 1 + level // RESERVE
         self.wake()

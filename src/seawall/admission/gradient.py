@@ -6,7 +6,8 @@ latency now*, as in Netflix's concurrency-limits (Gradient2) and Envoy's adaptiv
 it is theirs too, a third of it: the square root of the limit, so that the limit can grow where the gradient is 1.
 
 The latency without load is measured anew in the manner of Envoy, and of BBR's ProbeRTT: from time to time the limit is
-halved for a moment. If that does not make calls faster, they were not waiting for each other.
+lowered for a moment. If that does not make calls faster, they were not waiting for each other. If it makes them faster in
+the same proportion, they wait for each other under the lower limit too, and it is measured again soon.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ LEAST_GRADIENT = 0.5
 HEADROOM = 1 / 3
 DEGRADED = 0.8
 """The gradient below which a limit that is far from being reached comes down to where it matters."""
-QUEUED = 0.8
-"""Calls that take less than this part of their time under half the limit wait for each other even then, perhaps."""
-STEADY = 0.1
-"""How much two measurements may differ, of which the second shall not be followed by another one soon."""
+SEARCHING, STEADY = 0.5, 0.75
+"""The part of the limit under which the latency without load is measured: at first, and once that has proved right."""
+BEYOND_CHANCE = 0.05
+PROOFS = 3
+"""Measurements in a row that must agree before they are believed for longer."""
 SOON = 0.5
 
 
@@ -43,7 +45,7 @@ class GradientOptions:
     least: int = 4
     most: int = 1000
     tolerance: float = 1.05
-    remeasure: float = 5.0
+    remeasure: float = 10.0
 
 
 class Phase(Enum):
@@ -51,7 +53,7 @@ class Phase(Enum):
 
     FOLLOWING = "following"
     DRAINING = "draining"
-    """The limit is halved, and calls that began before are still in the way."""
+    """The limit is lowered, and calls that began before are still in the way."""
     MEASURING = "measuring"
     """Calls that end now began with few others."""
 
@@ -78,22 +80,24 @@ class Reading:
 class Gradient:
     """A limit that follows what calls say of it."""
 
-    __slots__ = ("_measure_at", "_until", "_usual", "level", "options", "phase")
+    __slots__ = ("_measure_at", "_proofs", "_share", "_until", "_usual", "level", "options", "phase")
 
     def __init__(self, options: GradientOptions, now: float) -> None:
         self.options = options
         self.level = float(options.most)
-        """The limit as it was found, not rounded, and not halved for a measurement."""
+        """The limit as it was found, not rounded, and not lowered for a measurement."""
         self.phase = Phase.FOLLOWING
         # What the first calls of all took may have been taken under load.
         self._measure_at = now + min(SOON, options.remeasure)
         self._until = 0.0
         self._usual = 0.0
+        self._share = SEARCHING
+        self._proofs = 0
 
     @property
     def limit(self) -> int:
         """How many calls may run now."""
-        level = self.level if self.phase is Phase.FOLLOWING else self.level / 2
+        level = self.level if self.phase is Phase.FOLLOWING else self.level * self._share
         return max(1, min(self.options.most, math.floor(level)))
 
     def follow(self, reading: Reading) -> None:
@@ -115,7 +119,7 @@ class Gradient:
             self._until = reading.now + reading.latency
 
     def drained(self, now: float) -> bool:
-        """Return whether calls that end from now on began under the halved limit; then the measurement begins."""
+        """Return whether calls that end from now on began under the lower limit; then the measurement begins."""
         if now < self._until:
             return False
         self.phase = Phase.MEASURING
@@ -124,14 +128,15 @@ class Gradient:
     def measured(self, now: float, before: float, after: float) -> None:
         """End a measurement.
 
-        Half of a limit that is far too high is too high as well: then the next measurement comes soon, under the
-        limit that this one leads to.
-
         Args:
             now: The time.
             before: The mean latency without load, as it was taken for.
             after: The same as it was measured.
         """
         self.phase = Phase.FOLLOWING
-        steady = before > 0 and abs(after / before - 1) <= STEADY and after >= QUEUED * self._usual * before
+        # In proportion: 'after' would be the lower limit's share of what was usual.
+        waited = not before or after < (self._share + BEYOND_CHANCE) * self._usual * before
+        self._proofs = 0 if waited else self._proofs + 1
+        steady = self._proofs >= PROOFS
+        self._share = STEADY if steady else SEARCHING
         self._measure_at = now + (self.options.remeasure if steady else min(SOON, self.options.remeasure))

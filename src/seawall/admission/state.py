@@ -19,7 +19,7 @@ class GateState:
         shed: Calls refused so far, by priority and reason: ``("normal", "full")``. Reasons are ``full`` (no room to
             wait), ``wait`` (waited for too long) and ``lag`` (the event loop is late).
         latency: How many times as long as without load calls took when last measured; 0 before that.
-        measuring: Whether the limit is halved to measure the latency without load.
+        measuring: Whether the limit is lowered to measure the latency without load.
     """
 
     limit: int

@@ -27,10 +27,10 @@ class AdmissionSettings(Table, table="admission", env_prefix="SEAWALL_ADMISSION_
         default=1.05, ge=1.0, le=10.0, description="How much slower calls may be than without load before there are too many."
     )
     remeasure: Reloadable[Seconds] = Field(
-        default=5.0,
+        default=10.0,
         ge=0.1,
         le=3600,
-        description="How often the latency without load is measured anew, at half the limit, while the limit is in use.",
+        description="How often the latency without load is measured anew, under a lower limit, while the limit is reached.",
     )
     queue: Reloadable[int] = Field(
         default=256, ge=0, le=100_000, description="Calls that wait for their turn when as many run as there can be."
