@@ -1,6 +1,6 @@
-"""One of several processes that take from the same allowances; told what to do by its arguments, ready when it says so.
+"""One of several processes that take from the same allowances; told what to do by its arguments.
 
-Usage: ``python limiter_worker.py STORE WHERE RATE WINDOWS CALLS``; prints one line of JSON: what it was granted in each.
+Usage: ``python limiter_worker.py STORE WHERE RATE WINDOWS CALLS``; prints JSON, what it was granted in each window.
 """
 
 from __future__ import annotations

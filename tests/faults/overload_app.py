@@ -6,7 +6,7 @@ import time
 from seawall import Service
 
 service = Service("computing")
-SECONDS = 0.004
+SECONDS = 0.01
 
 
 @service.get("/work", timeout=10)

@@ -16,11 +16,11 @@ import pytest
 from support.process import served
 
 HERE = Path(__file__).parent
-SECONDS = 2.5
-PATIENCE = 0.25
+SECONDS = 3.0
+PATIENCE = 0.4
 """Seconds after which an answer is of no use to its caller any more."""
-RATE = 700
-"""Calls a second: several times what one core can do at 4 ms each."""
+RATE = 300
+"""Calls a second: several times what one core can do at 10 ms each."""
 
 
 class Caller:
@@ -89,8 +89,10 @@ def measured(rate=RATE, **variables):
     refused = sorted(seconds for _, status, seconds in results if status == 503)
     statuses = Counter(status for _, status, _ in results)
     middle = refused[len(refused) // 2] if refused else 0.0
-    print(f"{statuses}, {good['/work'] / SECONDS:.0f} good/s, refused after {middle * 1000:.0f} ms, "
-          f"{ {path: round(good[path] / sent[path], 3) for path in sent} }")
+    print(
+        f"{statuses}, {good['/work'] / SECONDS:.0f} good/s, refused after {middle * 1000:.0f} ms, "
+        f"{ {path: round(good[path] / sent[path], 3) for path in sent} }"
+    )
     return good, sent, statuses
 
 

@@ -53,7 +53,11 @@ class Admission:
         self._baselines: dict[tuple[str, str], Baseline] = {}
         self._bulkheads: dict[str, Gate] = {}
         self.gate = Gate(
-            clock, random, self._gate_options("admission", options.limit), priority=self._by_header, caller=self._by_field
+            clock,
+            random,
+            self._gate_options("admission", options.limit),
+            priority=self._by_header,
+            caller=self._by_field,
         )
         self.configure(options)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seawall.admission.baseline import Baseline
 from seawall.admission.gradient import Gradient, GradientOptions, Phase, Reading
@@ -47,7 +47,7 @@ class GateOptions:
 
     name: str
     limit: int = 0
-    gradient: GradientOptions = GradientOptions()
+    gradient: GradientOptions = field(default_factory=GradientOptions)
     queue: int = 256
     wait: float = 0.015
 

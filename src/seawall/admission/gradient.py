@@ -1,13 +1,13 @@
 """Finds out how many calls can run at once, from how much slower they become.
 
-By Little's law a service has on average *rate × latency* calls in it. Up to some number, more of them mean a higher
-rate; beyond it they wait for each other, and only latency grows. The limit follows the gradient, *latency without load ÷
-latency now*, as in Netflix's concurrency-limits (Gradient2) and Envoy's adaptive concurrency filter; the headroom above
-it is theirs too, a third of it: the square root of the limit, so that the limit can grow where the gradient is 1.
+By Little's law a service has on average *rate times latency* calls in it. Up to some number, more of them mean a
+higher rate; beyond it they wait for each other, and only latency grows. The limit follows the gradient, the latency
+without load divided by the latency now, as in Netflix's concurrency-limits (Gradient2) and Envoy's adaptive concurrency filter. The
+headroom above it is a third of theirs: the square root of the limit, so that the limit can grow where the gradient is 1.
 
 The latency without load is measured anew in the manner of Envoy, and of BBR's ProbeRTT: from time to time the limit is
-lowered for a moment. If that does not make calls faster, they were not waiting for each other. If it makes them faster in
-the same proportion, they wait for each other under the lower limit too, and it is measured again soon.
+lowered for a moment. If that does not make calls faster, they were not waiting for each other. If it makes them faster
+in the same proportion, they wait for each other under the lower limit too, and it is measured again soon.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from seawall.call import Call
 from seawall.limit.rule import SLACK, Calendar, Rule
@@ -82,7 +83,7 @@ def too_many(rules: Sequence[Rule], lefts: Sequence[float], cost: int, calendar:
     """
     violated = [(rule, left) for rule, left in zip(rules, lefts, strict=True) if left < -SLACK]
     labels = [rule.label for rule, _ in violated]
-    extensions = {"violated-policies": labels}
+    extensions: dict[str, Any] = {"violated-policies": labels}
     impossible = [rule for rule, _ in violated if cost > rule.burst]
     if impossible:
         problem = TooManyRequests(

@@ -46,7 +46,7 @@ class LeasedStore:
 
     What is handed out was taken before, so that no call passes that the store has not paid for. The error is one of
     time: units may be used up to *seconds* later than they were taken. With ``p`` processes, no span of ``t`` seconds
-    sees more than ``burst + p × size + t × count / period`` calls, and up to ``p × size`` of an allowance lie unused
+    sees more than ``burst + p * size + t * count / period`` calls, and up to ``p * size`` of an allowance lie unused
     where a caller has gone elsewhere. A refusal is remembered until the store said there would be more.
 
     Args:

@@ -186,7 +186,7 @@ def _units(cost: int | Callable[[Call], int], call: Call) -> int:
     if not callable(cost):
         return cost
     units = cost(call)
-    if isinstance(units, bool) or not isinstance(units, int) or units < 0:
+    if type(units) is not int or units < 0:
         name = getattr(cost, "__qualname__", "cost")
         raise ValueError(f"rate: {name} returned {units!r}; a call costs a whole number of 0 or more")
     return units
@@ -196,7 +196,8 @@ def _choose(options: LimitOptions, host: Host) -> Literal["memory", "shared", "r
     if options.store != "auto":
         if options.store == "redis" and not options.redis_url:
             raise ConfigurationError(
-                'limit.store = "redis": there is no address; set SEAWALL_REDIS_URL=redis://HOST:6379/0, or another store.'
+                'limit.store = "redis": there is no address; set SEAWALL_REDIS_URL=redis://HOST:6379/0, '
+                "or choose another store."
             )
         return options.store
     if options.redis_url:

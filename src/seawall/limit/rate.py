@@ -1,4 +1,4 @@
-"""Rates as they are declared: ``"100/minute"``, ``"10/second burst 20"``, ``"10000 each day"``, or a `Rate` with more to say."""
+"""Rates as they are declared: ``"100/minute"``, ``"10/second burst 20"``, ``"10000 each day"``, or a `Rate`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _UNITS = {
 _RATE = re.compile(r"\s*([0-9]{1,12})\s*/\s*(?:([0-9]{1,6})\s*)?([a-z]{1,16})(?:\s+burst\s+([0-9]{1,12}))?\s*")
 _QUOTA = re.compile(r"\s*([0-9]{1,12})\s+each\s+(day|month)\s*")
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
-_HOW = 'write "100/minute", "10/second burst 20", "500/15 minutes" or, by the calendar, "10000 each day" or "… each month"'
+_HOW = (
+    'write "100/minute", "10/second burst 20", "500/15 minutes" or, by the calendar, "10000 each day" or "… each month"'
+)
 _MOST_PER_SECOND = 1_000_000
 _MOST_SECONDS = 366 * 86_400
 _MOST = 10**9
@@ -38,7 +40,7 @@ class Rate:
         @service.post("/reports", rate=Rate("1000 each day", key="claim:tenant", cost=report_cost))
 
     A rate flows (GCRA): *count* calls per *period* in the long run, and at most *burst* at once, which is *count*
-    unless the text says otherwise. So no span of t seconds sees more than ``burst + t × count / period`` calls,
+    unless the text says otherwise. So no span of t seconds sees more than ``burst + t * count / period`` calls,
     wherever it begins: there is no boundary at which two allowances meet. A quota (``each day``, ``each month``) is
     counted in calendar windows of UTC, whole again when the next one begins.
 
@@ -74,9 +76,11 @@ class Rate:
                     f'key={self.key!r} names nobody; write "address", "principal", "claim:NAME" or a function of Call'
                 )
         elif not callable(self.key):
-            raise ValueError(f"key={self.key!r} is neither a text nor a function of Call")
+            raise ValueError(  # noqa: TRY004 - a wrong value of whatever type
+                f"key={self.key!r} is neither a text nor a function of Call"
+            )
         if not callable(self.cost):
-            if isinstance(self.cost, bool) or not isinstance(self.cost, int) or self.cost < 1:
+            if type(self.cost) is not int or self.cost < 1:
                 raise ValueError(f"cost={self.cost!r} must be a whole number of 1 or more, or a function of Call")
             if self.cost > burst:
                 raise ValueError(
@@ -142,7 +146,9 @@ def _read(text: object) -> tuple[int, float, int, Window]:
     count, number, unit = int(match[1]), int(match[2] or 1), match[3]
     if unit not in _UNITS:
         if unit in ("month", "months"):
-            raise ValueError(f'{shown!r}: months differ in length; write "{count} each month" for a quota by the calendar')
+            raise ValueError(
+                f'{shown!r}: months differ in length; write "{count} each month" for a quota by the calendar'
+            )
         raise ValueError(f"{shown!r}: {unit!r} is no unit of a rate; it may be second, minute, hour or day")
     period = float(number * _UNITS[unit])
     burst = int(match[4]) if match[4] is not None else count
@@ -159,6 +165,8 @@ def _read(text: object) -> tuple[int, float, int, Window]:
 
 def _check_count(shown: str, count: int) -> None:
     if count < 1:
-        raise ValueError(f"{shown!r} lets no call pass; to close an operation, take it out or give it a guard that refuses")
+        raise ValueError(
+            f"{shown!r} lets no call pass; to close an operation, take it out or give it a guard that refuses"
+        )
     if count > _MOST:
         raise ValueError(f"{shown!r}: more than {_MOST:,} is no limit; leave it out")

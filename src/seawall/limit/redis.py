@@ -147,7 +147,7 @@ class RedisStore:
             self._client, self._loop = self._make(), loop
         return self._client
 
-    async def _run(self, client: Redis, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    async def _run(self, client: Any, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         from redis.exceptions import NoScriptError  # noqa: PLC0415 - an extra
 
         if self._sha:

@@ -31,9 +31,7 @@ class Remote:
         pause: Seconds for which a store that did not answer is left alone.
     """
 
-    def __init__(
-        self, store: RemoteStore, local: MemoryStore, clock: Clock, on_outage: OnOutage, pause: float
-    ) -> None:
+    def __init__(self, store: RemoteStore, local: MemoryStore, clock: Clock, on_outage: OnOutage, pause: float) -> None:
         self.store = store
         self.local = local
         self.on_outage: OnOutage = on_outage

@@ -21,8 +21,8 @@ from seawall.limit.rate import Rate, Window
 __all__ = ["EPOCH", "QUANTUM", "SLACK", "Calendar", "Rule", "refused", "rule_of"]
 
 QUANTUM = 2.0**-24
-"""Seconds (60 ns). Emission intervals are whole numbers of these, so that sums of them are exact in doubles for as long
-as a clock shows less than 17 years; rounded up, a rate is never exceeded. At 1,000/s that is 0.005 % less than asked."""
+"""Seconds (60 ns). Emission intervals are whole numbers of these, so that sums of them are exact in doubles as long as
+a clock shows less than 17 years; rounded up, a rate is never exceeded. At 1,000/s that is 0.005 % less than asked."""
 EPOCH = 1_767_225_600
 """2026-01-01T00:00:00Z. Seconds since 1970 are too large for a double to tell quanta apart."""
 SLACK = 2.0**-30
@@ -83,7 +83,9 @@ def rule_of(rate: Rate, scope: str, index: int) -> Rule:
     kind = rate.window or "rate"
     where = f"={rate.name}" if rate.name else f"{scope}#{index}"
     interval = QUANTUM if rate.window else math.ceil(rate.period / rate.count / QUANTUM) * QUANTUM
-    return Rule(f"{where}:{kind}:{key}", interval, rate.burst * interval, rate.window, rate.label, rate.count, rate.period)
+    return Rule(
+        f"{where}:{kind}:{key}", interval, rate.burst * interval, rate.window, rate.label, rate.count, rate.period
+    )
 
 
 class Calendar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from seawall.admission import Admission, Baseline, Gate
 from seawall.admission.gate import PRIORITIES
@@ -84,7 +84,7 @@ class Bulkhead:
         assert policy.concurrency is not None  # noqa: S101 - the source asks for it
         self._admission = admission
         self._clock = clock
-        self._concurrency = policy.concurrency
+        self._concurrency: int | Literal["adaptive"] = policy.concurrency
         self._priority = policy.priority
 
     @property

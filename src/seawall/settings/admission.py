@@ -24,13 +24,17 @@ class AdmissionSettings(Table, table="admission", env_prefix="SEAWALL_ADMISSION_
         default=1000, ge=1, le=1_000_000, description="Most that can be found out, and what it begins with."
     )
     tolerance: Reloadable[float] = Field(
-        default=1.05, ge=1.0, le=10.0, description="How much slower calls may be than without load before there are too many."
+        default=1.05,
+        ge=1.0,
+        le=10.0,
+        description="How many times as long as without load calls may take before there are too many.",
     )
     remeasure: Reloadable[Seconds] = Field(
         default=10.0,
         ge=0.1,
         le=3600,
-        description="How often the latency without load is measured anew, under a lower limit, while the limit is reached.",
+        description="How often the latency without load is measured anew, under a lower limit; only while the limit is "
+        "reached.",
     )
     queue: Reloadable[int] = Field(
         default=256, ge=0, le=100_000, description="Calls that wait for their turn when as many run as there can be."
@@ -44,8 +48,8 @@ class AdmissionSettings(Table, table="admission", env_prefix="SEAWALL_ADMISSION_
     priority_header: Annotated[str, AfterValidator(lambda name: _token(name) if name else name)] = Field(
         default="",
         max_length=64,
-        description="Header field whose value (`critical`, `normal`, `sheddable`) is the priority of a call. Whoever can "
-        "send it is believed: name one only where a gateway sets it and drops what callers send.",
+        description="Header field whose value (`critical`, `normal`, `sheddable`) is the priority of a call. Whoever "
+        "can send it is believed: name one only where a gateway sets it and drops what callers send.",
     )
     priority_claim: str = Field(
         default="", max_length=64, description="Claim of a principal that is the priority of his calls in bulkheads."

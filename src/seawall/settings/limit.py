@@ -41,13 +41,16 @@ class LimitSettings(Table, table="limit", env_prefix="SEAWALL_LIMIT_"):
         "in shared memory. Beyond that, those who have used least are forgotten.",
     )
     ipv6_prefix: int = Field(
-        default=64, ge=16, le=128, description="Bits of an IPv6 address that make a caller, who has all addresses within."
+        default=64,
+        ge=16,
+        le=128,
+        description="Bits of an IPv6 address that make a caller: all addresses within are his.",
     )
     lease: int = Field(
         default=0,
         ge=0,
         le=1_000_000,
-        description="Calls that a process takes from Redis at a time, at most a tenth of a burst; 0 or 1 asks for each.",
+        description="Calls that a process takes from Redis at a time, at most a tenth of a burst; 0 or 1 asks each time.",
     )
     lease_seconds: Seconds = Field(default=1.0, gt=0, le=60, description="How long such a portion may be held.")
     fields: Reloadable[bool] = Field(

@@ -131,8 +131,8 @@ async def test_the_more_important_go_first(manual_clock):
     app = guarded(manual_clock, limit=1, queue=2, priority_header="x-priority")
     tasks = [start(app, "seconds=0.005", x_name="running")]
     await asyncio.sleep(0.001)
-    for name in ("normal", "normal", "critical", "sheddable"):
-        tasks.append(start(app, "seconds=0.005", x_name=name, x_priority=name))
+    names = ("normal", "normal", "critical", "sheddable")
+    tasks += [start(app, "seconds=0.005", x_name=name, x_priority=name) for name in names]
     tasks.append(start(app, "seconds=0.005", x_name="odd", x_priority="very"))
     statuses = await settled(*tasks)
     assert app.ended == ["running", "critical", "normal"]
@@ -210,9 +210,7 @@ async def test_in_a_bulkhead_principals_take_turns_and_a_claim_is_a_priority(man
             name = call.header("x-name") or ""
             call.principal = Principal(name, claims={"tier": "critical"} if name == "gold" else {})
 
-    app = guarded(
-        manual_clock, policy={"concurrency": 1}, guards=[Who()], priority_claim="tier", queue_wait=10.0
-    )
+    app = guarded(manual_clock, policy={"concurrency": 1}, guards=[Who()], priority_claim="tier", queue_wait=10.0)
     tasks = [start(app, "seconds=0.1", x_name=name) for name in ("a", "a", "a", "b", "gold")]
     assert await settled(*tasks) == [200] * 5
     assert app.ended == ["a", "gold", "a", "b", "a"]

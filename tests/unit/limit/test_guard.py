@@ -4,7 +4,14 @@ import pytest
 
 from seawall import Call, Guard, Place, Principal
 from seawall.limit import Rate
-from seawall.settings import AdmissionSettings, HttpSettings, LimitSettings, OperationsSettings, ServiceSettings, Settings
+from seawall.settings import (
+    AdmissionSettings,
+    HttpSettings,
+    LimitSettings,
+    OperationsSettings,
+    ServiceSettings,
+    Settings,
+)
 from support.exchange import exchange
 from support.settings import service
 

@@ -237,7 +237,11 @@ def _response(problems: Iterable[ProblemType], docs: Docs, standing: Sequence[st
     problems = list(problems)
     lines = [f"{problem.title}: {_described(problem, docs)} `{problem.type}`" for problem in problems]
     names = ["X-Request-ID", *standing]
-    names += {401: ["WWW-Authenticate"], 429: ["RateLimit", "RateLimit-Policy", "Retry-After"], 503: ["Retry-After"]}.get(problems[0].status, [])
+    names += {
+        401: ["WWW-Authenticate"],
+        429: ["RateLimit", "RateLimit-Policy", "Retry-After"],
+        503: ["Retry-After"],
+    }.get(problems[0].status, [])
     examples: dict[str, Any] = {}
     for problem in problems:
         name = problem.__name__ if problem.__name__ not in examples else f"{problem.__module__}.{problem.__name__}"
