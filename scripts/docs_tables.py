@@ -87,7 +87,12 @@ def fragments_by_place() -> dict[Place, list[str]]:
 def policy_options() -> str:
     """Return the options of a policy with their defaults."""
     defaults = {field.name: field.default for field in dataclasses.fields(Policy)}
-    shown = {"timeout": "30 s, or `http.timeout`", "max_body": "1 MiB, or `http.max_body`", "guards": "none", "rate": "none"}
+    shown = {
+        "timeout": "30 s, or `http.timeout`",
+        "max_body": "1 MiB, or `http.max_body`",
+        "guards": "none",
+        "rate": "none",
+    }
     shown["compress"] = "yes, or `http.compress`"
     return _table(
         ("option", "default", "meaning"),
