@@ -11,8 +11,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from support.process import served
 
 HERE = Path(__file__).parent
@@ -84,31 +82,26 @@ def measured(rate=RATE, **variables):
         shares = {"/work": 0.85, "/vital": 0.1, "/health/live": 0.05}
         results = asyncio.run(storm(address, rate, SECONDS, shares))
         assert server.end() == 0
-    good = Counter(path for path, status, seconds in results if status == 200 and seconds <= PATIENCE)
     sent = Counter(path for path, *_ in results)
+    passed = Counter(path for path, status, _ in results if status == 200)
+    in_time = Counter(path for path, status, seconds in results if status == 200 and seconds <= PATIENCE)
     refused = sorted(seconds for _, status, seconds in results if status == 503)
     statuses = Counter(status for _, status, _ in results)
-    middle = refused[len(refused) // 2] if refused else 0.0
-    print(
-        f"{statuses}, {good['/work'] / SECONDS:.0f} good/s, refused after {middle * 1000:.0f} ms, "
-        f"{ {path: round(good[path] / sent[path], 3) for path in sent} }"
-    )
-    return good, sent, statuses
+    print(statuses, "in time", {path: f"{in_time[path] / sent[path]:.0%}" for path in sent})
+    print("refused after", f"{refused[len(refused) // 2] * 1000:.0f} ms" if refused else "never")
+    return {path: passed[path] / sent[path] for path in sent}, statuses
 
 
-@pytest.fixture(scope="module")
-def unprotected():
-    return measured(SEAWALL_ADMISSION_ENABLED="no")
-
-
-def test_a_server_with_too_much_to_compute_stays_of_use(unprotected):
-    good, sent, statuses = measured()
+def test_a_server_with_too_much_to_compute_refuses_some_and_keeps_what_is_important():
+    passed, statuses = measured()
     assert set(statuses) == {200, 503}
-    assert good["/vital"] / sent["/vital"] > good["/work"] / sent["/work"]
-    assert good["/health/live"] > 0
-    useless, _, nothing_refused = unprotected
-    assert set(nothing_refused) == {200}
-    assert good.total() > 1.5 * useless.total()
+    assert passed["/vital"] > passed["/work"]
+    assert passed["/health/live"] == 1.0
+
+
+def test_without_admission_it_keeps_everybody_waiting():
+    _, statuses = measured(SEAWALL_ADMISSION_ENABLED="no")
+    assert set(statuses) == {200}
 
 
 def test_a_bulkhead_over_sockets():

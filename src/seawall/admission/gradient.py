@@ -2,8 +2,9 @@
 
 By Little's law a service has on average *rate times latency* calls in it. Up to some number, more of them mean a
 higher rate; beyond it they wait for each other, and only latency grows. The limit follows the gradient, the latency
-without load divided by the latency now, as in Netflix's concurrency-limits (Gradient2) and Envoy's adaptive concurrency filter. The
-headroom above it is a third of theirs: the square root of the limit, so that the limit can grow where the gradient is 1.
+without load divided by the latency now, as in Netflix's concurrency-limits (Gradient2) and Envoy's adaptive
+concurrency filter. The headroom above it is a third of theirs, the square root of the limit: it lets the limit grow
+where the gradient is 1.
 
 The latency without load is measured anew in the manner of Envoy, and of BBR's ProbeRTT: from time to time the limit is
 lowered for a moment. If that does not make calls faster, they were not waiting for each other. If it makes them faster

@@ -50,7 +50,7 @@ class LimitSettings(Table, table="limit", env_prefix="SEAWALL_LIMIT_"):
         default=0,
         ge=0,
         le=1_000_000,
-        description="Calls that a process takes from Redis at a time, at most a tenth of a burst; 0 or 1 asks each time.",
+        description="Calls that a process takes from Redis at a time, a tenth of a burst at most; 0 asks each time.",
     )
     lease_seconds: Seconds = Field(default=1.0, gt=0, le=60, description="How long such a portion may be held.")
     fields: Reloadable[bool] = Field(
