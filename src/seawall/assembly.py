@@ -34,7 +34,9 @@ from seawall.http.wire import WirePlan
 from seawall.limit import LimitOptions
 from seawall.limit import Limits as RateLimits
 from seawall.operation import Operation, Policy, describe
-from seawall.plan import CodeCache, Deadlines, Fragment, Plan, admission_guards, own_guards, rate_limits
+from seawall.plan import CodeCache, Deadlines, Fragment, Plan, own_guards
+from seawall.plan.admission import admission_guards
+from seawall.plan.limits import rate_limits
 from seawall.problems import ConfigurationError, Misdirected, Overloaded, Problem
 
 if TYPE_CHECKING:

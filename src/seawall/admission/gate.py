@@ -213,7 +213,7 @@ class Gate:
         if lag is not None:
             if lag.resting:
                 lag.arm(now)
-            elif now > (self.late_sheddable, self.late_normal, self.late_critical)[rank] and lag.computed:
+            elif now > (self.late_sheddable, self.late_normal, self.late_critical)[rank] and lag.computed(rank):
                 raise self._refuse(rank, "lag")
         return rank
 

@@ -63,10 +63,9 @@ class Lag:
         """Whether no timer is set, so that a call that is 'too late' is only the first for a while."""
         return self._timer is None
 
-    @property
-    def computed(self) -> bool:
-        """Whether the time since the timer was set went into computing."""
-        return self._cpu() - self._computed > self._target / 2
+    def computed(self, rank: int) -> bool:
+        """Return whether as much as a call of that priority may wait went into computing since the timer was set."""
+        return self._cpu() - self._computed > (SHEDDABLE, 1.0, CRITICAL)[rank] * self._target
 
     def arm(self, now: float) -> None:
         """Set the timer."""
@@ -88,7 +87,7 @@ class Lag:
         now = self._clock.monotonic()
         self._timer = None
         self.latest = max(0.0, now - self._due)
-        if self.latest > self._target / 2:
+        if self.latest > self._target / 2 and self._cpu() - self._computed > self._target / 2:
             if now - self._late_at >= GAP + BEAT + self.latest:
                 self._since = now
             self._late_at = now

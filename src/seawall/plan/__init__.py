@@ -1,11 +1,9 @@
 """Guards, binding, call and encoding of one operation, compiled into one flat coroutine."""
 
-from seawall.plan.admission import admission_guards
 from seawall.plan.code import CodeCache
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
 from seawall.plan.guards import Fragment, Guard, GuardSource, own_guards
-from seawall.plan.limits import rate_limits
 from seawall.plan.places import Place
 from seawall.plan.writer import Writer
 
@@ -21,8 +19,6 @@ __all__ = [
     "Plan",
     "Step",
     "Writer",
-    "admission_guards",
     "compile_plan",
     "own_guards",
-    "rate_limits",
 ]
