@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse
 
 from seawall import Check, DeclarationError, Guard, Place, Policy, Problem, Service, problems
 from seawall.group import RouteOptions
+from seawall.limit import Rate
 from seawall.operation import PolicyOptions
 from seawall.settings import HttpSettings, ServerSettings, Settings
 from seawall.settings.describing import default_text
@@ -69,7 +70,7 @@ def fragments_by_place() -> dict[Place, list[str]]:
     service.resource(list, scope="call", provides=bytearray)
     service.mount("/mounted", PlainTextResponse("here"))
 
-    @service.post("/all/{name}")
+    @service.post("/all/{name}", rate=["9/second", Rate("9/second", key="address")], concurrency=9)
     async def everything(name: Annotated[str, Check(_well)], held: bytearray) -> str:
         return name if held else ""
 
@@ -86,7 +87,12 @@ def fragments_by_place() -> dict[Place, list[str]]:
 def policy_options() -> str:
     """Return the options of a policy with their defaults."""
     defaults = {field.name: field.default for field in dataclasses.fields(Policy)}
-    shown = {"timeout": "30 s, or `http.timeout`", "max_body": "1 MiB, or `http.max_body`", "guards": "none"}
+    shown = {
+        "timeout": "30 s, or `http.timeout`",
+        "max_body": "1 MiB, or `http.max_body`",
+        "guards": "none",
+        "rate": "none",
+    }
     shown["compress"] = "yes, or `http.compress`"
     return _table(
         ("option", "default", "meaning"),

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seawall.admission import Admission, AdmissionOptions
 from seawall.direct import DirectPlans, key_of
 from seawall.group import Declaration
 from seawall.http.answers import Failures
@@ -32,10 +33,14 @@ from seawall.http.surface import Surface, head_target
 from seawall.http.versions import version_switch
 from seawall.http.watch import ClientWatch
 from seawall.http.wire import WirePlan
+from seawall.limit import LimitOptions
+from seawall.limit import Limits as RateLimits
 from seawall.operation import Operation, Policy, describe
 from seawall.plan import CodeCache, Deadlines, Fragment, Plan, TimeoutField, own_guards
+from seawall.plan.admission import admission_guards
+from seawall.plan.limits import rate_limits
 from seawall.plan.retry import Retries
-from seawall.problems import ConfigurationError, Misdirected
+from seawall.problems import ConfigurationError, Misdirected, Overloaded, Problem
 
 if TYPE_CHECKING:
     from seawall.http.openapi import Info
@@ -122,13 +127,16 @@ class Built:
         """Return the OpenAPI document of one version, or of everything."""
         from seawall.http.openapi import document  # noqa: PLC0415 - needed for documents only
 
-        hosts = self.service.settings.http.trusted_hosts
+        settings = self.service.settings
+        problems: list[type[Problem]] = [Overloaded] if settings.admission.enabled else []
+        if settings.http.trusted_hosts:
+            problems.append(Misdirected)
         return document(
             self._info(),
             self.routes,
             version=version,
             versions=self.service.versions,
-            problems=(Misdirected,) if hosts else (),
+            problems=problems,
         )
 
     def index(self) -> dict[str, Any]:
@@ -167,6 +175,7 @@ def assemble(service: Service) -> Built:
     """
     settings = service.settings
     service.resources.order()
+    configure_guards(service)
     base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
     routes = _routes(service, base, settings.operations.overrides)
     field = settings.http.timeout_header
@@ -205,6 +214,48 @@ def assemble(service: Service) -> Built:
     )
     documents.built = built
     return built
+
+
+def make_limits(service: Service) -> RateLimits:
+    """Return the limits that the settings of *service* describe.
+
+    Raises:
+        ConfigurationError: The store cannot be had.
+    """
+    return RateLimits(service.clock, service.host, _limit_options(service.settings))
+
+
+def make_admission(service: Service) -> Admission:
+    """Return the admission that the settings of *service* describe."""
+    return Admission(service.clock, service.random, _admission_options(service.settings))
+
+
+def configure_guards(service: Service) -> None:
+    """Let guards that outlive a recompilation work by the present settings."""
+    service.admission.configure(_admission_options(service.settings))
+    if any(item.get("rate") is not None for item in _options(service)):
+        service.limits.configure(_limit_options(service.settings))
+
+
+def _options(service: Service) -> Iterator[Mapping[str, Any]]:
+    """Return all policy options that were written anywhere."""
+    yield service.policy_options
+    for declaration in service.declarations:
+        yield from declaration.chain
+    yield from (options for _, options in service.unrouted)
+    yield from (mount.options for mount in service.mounts)
+    yield from service.settings.operations.overrides.values()
+
+
+def _limit_options(settings: Settings) -> LimitOptions:
+    redis = settings.redis
+    # Its default is for those who ask for Redis; nobody who names no address wants his calls counted there.
+    url = redis.url if "url" in redis.model_fields_set else None
+    return LimitOptions(**settings.limit.model_dump(), redis_url=url)
+
+
+def _admission_options(settings: Settings) -> AdmissionOptions:
+    return AdmissionOptions(**settings.admission.model_dump())
 
 
 def _mounts(service: Service, base: Policy) -> list[Mount]:
@@ -367,7 +418,13 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines, watch:
         edge=edge,
         failures=Failures(service.translations, traceback, page),
         resources=service.resources,
-        sources=(own_guards, deadlines.guards, Retries(service.clock, service.random).guards),
+        sources=(
+            own_guards,
+            admission_guards(service.admission, service.clock),
+            rate_limits(lambda: service.limits),
+            deadlines.guards,
+            Retries(service.clock, service.random).guards,
+        ),
         codes=CodeCache(),
         forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),
         max_query_fields=http.max_query_fields,

@@ -60,6 +60,8 @@ class SystemClock:
 
     __slots__ = ()
 
+    computing = staticmethod(time.thread_time)
+    """Seconds for which this thread has had a processor; a clock without it is taken to have had one all the time."""
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
     sleep = staticmethod(asyncio.sleep)

@@ -26,6 +26,7 @@ from seawall.problems import DeclarationError
 from seawall.units import seconds, size
 
 if TYPE_CHECKING:
+    from seawall.limit.rate import Rate
     from seawall.plan.guards import Guard  # the plan imports this module
 
 __all__ = ["Operation", "Parameter", "Policy", "PolicyOptions", "describe"]
@@ -72,6 +73,17 @@ class PolicyOptions(TypedDict, total=False):
     successor: str | None
     """Where to move to: a URI reference sent as ``Link`` with ``rel="successor-version"``."""
 
+    rate: str | Rate | Iterable[str | Rate] | None
+    """How often the operation may be called by whom: ``"100/minute"``, ``"10/second burst 20"``, ``"10000 each day"``,
+    a `Rate`, or several; then 429. None lifts what an outer level says."""
+
+    priority: Literal["health", "critical", "normal", "sheddable"]
+    """What is refused first when there is too much to do: ``sheddable``, then ``normal``, then ``critical``;
+    ``health`` never is."""
+
+    concurrency: int | Literal["adaptive"] | None
+    """How many calls of the operation run at once: a number, or as many as it can be measured to take; then 503."""
+
     guards: Iterable[Guard]
     """Guards of the user's own. Those of outer levels stay; one of the same name replaces the outer one."""
 
@@ -90,6 +102,9 @@ class Policy:
     deprecated: bool | datetime = False
     sunset: datetime | None = None
     successor: str | None = None
+    rate: tuple[Rate, ...] = ()
+    priority: Literal["health", "critical", "normal", "sheddable"] = "normal"
+    concurrency: int | Literal["adaptive"] | None = None
     guards: tuple[Guard, ...] = ()
 
     def merge(self, options: Mapping[str, Any], where: str) -> Policy:
@@ -180,6 +195,22 @@ def _successor(value: Any, _: Policy) -> str | None:
     raise ValueError("it must be a URI reference, with anything but ASCII percent-encoded")
 
 
+def _rate(value: Any, _: Policy) -> tuple[Rate, ...]:
+    from seawall.limit.rate import rates  # noqa: PLC0415 - for services with limits
+
+    return rates(value)
+
+
+def _concurrency(value: Any, _: Policy) -> int | str | None:
+    if value is None or value == "adaptive":
+        return value  # type: ignore[no-any-return]  # one of the two
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError('it must be a number of calls, "adaptive", or None')
+    if not 1 <= value <= 1_000_000:
+        raise ValueError("it must be 1 to 1,000,000 calls (None lifts the limit)")
+    return value
+
+
 def _guards(value: Any, policy: Policy) -> tuple[Guard, ...]:
     from seawall.plan.guards import Guard  # noqa: PLC0415 - the plan imports this module
 
@@ -205,6 +236,9 @@ _RESOLVERS: Mapping[str, Callable[[Any, Policy], Any]] = types.MappingProxyType(
         "deprecated": _deprecated,
         "sunset": _moment,
         "successor": _successor,
+        "rate": _rate,
+        "priority": _choice("health", "critical", "normal", "sheddable"),
+        "concurrency": _concurrency,
         "guards": _guards,
     }
 )

@@ -27,6 +27,7 @@
         ├── HeadersTooLarge       431
         ├── InternalError         500  says nothing of what went wrong inside
         ├── Unavailable           503
+        │   └── Overloaded        503  there is too much to do; carries Retry-After
         └── DeadlineExceeded      504
 
 A service adds its own by subclassing the one whose status fits::
@@ -62,6 +63,7 @@ __all__ = [
     "Misdirected",
     "NotAcceptable",
     "NotFound",
+    "Overloaded",
     "PreconditionFailed",
     "Problem",
     "RequestTimeout",
@@ -311,6 +313,13 @@ class Unavailable(Problem):
     status = 503
     type = "urn:problem-type:seawall:unavailable"
     title = "Service unavailable"
+
+
+class Overloaded(Unavailable):
+    """503: there is too much to do at the moment; ``Retry-After`` says when to try again."""
+
+    type = "urn:problem-type:seawall:overloaded"
+    title = "Overloaded"
 
 
 class DeadlineExceeded(Problem):

@@ -20,7 +20,9 @@ from seawall.problems import DeadlineExceeded, DeclarationError, Problem
 from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
 
 if TYPE_CHECKING:
+    from seawall.admission import Admission
     from seawall.assembly import Built
+    from seawall.limit import Limits
     from seawall.settings import Change, Settings
 
 __all__ = ["Service"]
@@ -108,6 +110,8 @@ class Service(Group, Living):
         self.unrouted: list[tuple[Operation, Mapping[str, Any]]] = []
         self._settings = settings
         self._built: Built | None = None
+        self._limits: Limits | None = None
+        self._admission: Admission | None = None
 
     # -- what it offers
 
@@ -252,6 +256,28 @@ class Service(Group, Living):
             self._settings = load()
         return self._settings
 
+    @property
+    def limits(self) -> Limits:
+        """How often callers may call, and where that is counted; outlives a recompilation.
+
+        Raises:
+            ConfigurationError: The place where it is to be counted cannot be had.
+        """
+        if self._limits is None:
+            from seawall.assembly import make_limits  # noqa: PLC0415 - for services with limits
+
+            self._limits = make_limits(self)
+        return self._limits
+
+    @property
+    def admission(self) -> Admission:
+        """How much is done at once; ``service.admission.state()`` says what is going on."""
+        if self._admission is None:
+            from seawall.assembly import make_admission  # noqa: PLC0415 - once it is needed
+
+            self._admission = make_admission(self)
+        return self._admission
+
     def build(self) -> Built:
         """Compile every plan.
 
@@ -356,6 +382,10 @@ class Service(Group, Living):
             await stack.enter_async_context(self.lifecycle.holding(self.resources, seconds))
             built.provide(self.resources.values)
             stack.callback(built.close)
+            if self._limits is not None:
+                stack.push_async_callback(self._limits.close)
+            self.admission.start()
+            stack.callback(self.admission.stop)
             for mount in built.mounts:
                 await stack.enter_async_context(built.lifespan(mount))
             await stack.enter_async_context(self.lifecycle.running(seconds))

@@ -58,7 +58,7 @@ def health_routes(
             template=template,
             operation=operation,
             # No deadline: every check has one of its own.
-            policy=Policy(timeout=None, compress=False, on_disconnect="finish"),
+            policy=Policy(timeout=None, compress=False, on_disconnect="finish", priority="health"),
             bounds=bind(operation, "GET", (), frozenset()),
             status=200,
             documented=False,

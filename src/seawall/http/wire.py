@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -125,19 +126,22 @@ class _Receive:
         base = writer.bind("base_lines", b"".join(b"%b: %b\r\n" % field for field in self.answer.base))
         with writer.block("if request.paused:"):
             writer.line("await request.drain()")
-        general = ["call.fields"]
+        general = []
         if self.answer.compressor is not None:
             general.append(f"len(body) >= {writer.bind('compress_from', self.answer.compressor.min_bytes)}")
         if self.answer.empty:
             general.append("content_type is None")
-        with writer.block(f"if {' or '.join(general)}:"):
-            emit_fields(writer, self.answer)
-            emit_compression(writer, self.answer)
-            writer.line(f"request.write(status, {lines}(out), body)")
-        with writer.block("else:"):
+        with ExitStack() as stack:
+            if general:
+                with writer.block(f"if {' or '.join(general)}:"):
+                    emit_fields(writer, self.answer)
+                    emit_compression(writer, self.answer)
+                    writer.line(f"request.write(status, {lines}(out), body)")
+                stack.enter_context(writer.block("else:"))
+            writer.line(f"own_lines = {lines}(call.fields) if call.fields else b''")
             writer.line(
-                'request.write(status, b"content-type: %b\\r\\ncontent-length: %d\\r\\nx-request-id: %b\\r\\n%b" '
-                f"% (content_type, len(body), request_id, {base}), body)"
+                'request.write(status, b"content-type: %b\\r\\ncontent-length: %d\\r\\nx-request-id: %b\\r\\n%b%b" '
+                f"% (content_type, len(body), request_id, {base}, own_lines), body)"
             )
 
 

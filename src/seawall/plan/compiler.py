@@ -82,7 +82,7 @@ def compile_plan(
         route: What the transport knows the operation by.
     """
     ordered = sorted(fragments, key=lambda fragment: fragment.place)
-    writer = Writer()
+    writer = Writer(operation.name, carrier)
     with writer.block(f"async def plan({signature}):"):
         _nest(writer, ordered)
     source = codes.one(writer.source)

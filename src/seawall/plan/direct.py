@@ -31,7 +31,10 @@ class DirectReceive:
         begin = writer.bind("begin", self.begin)
         writer.sooner = "inherited"
         writer.lines(
-            f"call = {begin}()", "sooner = call.deadline", f"token = {writer.bind('enter', current.set)}(call)"
+            f"nested = {writer.bind('current_call', current.get)}(None) is not None",
+            f"call = {begin}()",
+            "sooner = call.deadline",
+            f"token = {writer.bind('enter', current.set)}(call)",
         )
         with writer.block("try:"):
             inner()

@@ -20,9 +20,13 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "namespace", "sooner", "task")
+    __slots__ = ("_depth", "_ids", "_lines", "carrier", "namespace", "operation", "sooner", "task")
 
-    def __init__(self) -> None:
+    def __init__(self, operation: str = "", carrier: str = "") -> None:
+        self.operation = operation
+        """The name of the operation the plan is for."""
+        self.carrier = carrier
+        """What it is compiled for."""
         self.task: str | None = None
         """An expression for the running task, where one is known already; finding it out costs a function call."""
         self.sooner: Literal["", "asked", "inherited"] = ""

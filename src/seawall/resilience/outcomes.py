@@ -68,7 +68,7 @@ class Outcomes:
         """Return what *error*, raised by a call, says."""
         if isinstance(error, asyncio.CancelledError):
             request = current.get(None)
-            return Outcome.FAILURE if request is not None and request.expired else Outcome.IGNORED
+            return Outcome.FAILURE if request is not None and request.ended == "deadline" else Outcome.IGNORED
         if not isinstance(error, Exception) or isinstance(error, (*self.ignored, Rejected)):
             return Outcome.IGNORED
         if isinstance(error, self.successes):

@@ -125,7 +125,7 @@ class TimeoutEngine(Engine):
         if isinstance(error, asyncio.CancelledError):
             request = current.get(None)
             # A limit further out has passed as well, or the call's own: the cancellation is theirs to turn.
-            if asked > before or others or (request is not None and request.expired):
+            if asked > before or others or (request is not None and request.ended == "deadline"):
                 return
             if before > begun and _by_somebody_else(error):
                 return

@@ -7,20 +7,24 @@ An application adds its own to the same file and environment with `AppSettings`.
 
 from __future__ import annotations
 
+from seawall.settings.admission import AdmissionSettings
 from seawall.settings.changes import Change, changes, reloaded
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.document import document
 from seawall.settings.errors import SettingsError
+from seawall.settings.limit import LimitSettings
 from seawall.settings.loading import Settings, load
 from seawall.settings.operations import OperationsSettings
 from seawall.settings.own import HttpSettings, LogSettings, ServerSettings, ServiceSettings
 from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Variable, WholeSeconds
 
 __all__ = [
+    "AdmissionSettings",
     "AppSettings",
     "Change",
     "DatabaseSettings",
     "HttpSettings",
+    "LimitSettings",
     "LogSettings",
     "OperationsSettings",
     "RedisSettings",

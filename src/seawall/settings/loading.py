@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from seawall.settings.admission import AdmissionSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.environment import Environment, service_links
 from seawall.settings.errors import Wrong, nearest, report, shown
+from seawall.settings.limit import LimitSettings
 from seawall.settings.operations import PREFIX as OPERATIONS_PREFIX
 from seawall.settings.operations import TABLE as OPERATIONS_TABLE
 from seawall.settings.operations import OperationsSettings, read_operations
@@ -29,6 +31,8 @@ OWN_TABLES: tuple[type[Table], ...] = (
     LogSettings,
     DatabaseSettings,
     RedisSettings,
+    LimitSettings,
+    AdmissionSettings,
 )
 
 # Read elsewhere: the address of the broker by applications (through `Variable`), the last by the command line.
@@ -54,6 +58,8 @@ class Settings:
     log: LogSettings = dataclasses.field(default_factory=LogSettings)
     database: DatabaseSettings = dataclasses.field(default_factory=DatabaseSettings)
     redis: RedisSettings = dataclasses.field(default_factory=RedisSettings)
+    limit: LimitSettings = dataclasses.field(default_factory=LimitSettings)
+    admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
     operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
 
 
@@ -75,11 +81,20 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     service, http = reader.read(ServiceSettings), reader.read(HttpSettings)
     server, log = reader.read(ServerSettings), reader.read(LogSettings)
     database, redis = reader.read(DatabaseSettings), reader.read(RedisSettings)
+    limit, admission = reader.read(LimitSettings), reader.read(AdmissionSettings)
     operations = read_operations(reader.document.get(OPERATIONS_TABLE), reader.file, reader.environ, reader.wrong)
-    if reader.wrong or not (service and http and server and log and database and redis):
+    if reader.wrong or not (service and http and server and log and database and redis and limit and admission):
         raise report(reader.wrong)
     return Settings(
-        service=service, http=http, server=server, log=log, database=database, redis=redis, operations=operations
+        service=service,
+        http=http,
+        server=server,
+        log=log,
+        database=database,
+        redis=redis,
+        limit=limit,
+        admission=admission,
+        operations=operations,
     )
 
 

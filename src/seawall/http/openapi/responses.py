@@ -26,8 +26,10 @@ from seawall.problems import (
     MalformedBody,
     MalformedQuery,
     NotAcceptable,
+    Overloaded,
     Problem,
     RequestTimeout,
+    TooManyRequests,
     Unauthorized,
     UnsupportedMediaType,
     UriTooLong,
@@ -48,6 +50,15 @@ HEADERS: dict[str, Any] = {
     "Location": {
         "description": "Where the resource is to be found.",
         "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "RateLimit": {
+        "description": "What is left of each allowance: `r`, whole again in `t` seconds "
+        "(draft-ietf-httpapi-ratelimit-headers).",
+        "schema": _TEXT,
+    },
+    "RateLimit-Policy": {
+        "description": "The allowances: `q` in `w` seconds (draft-ietf-httpapi-ratelimit-headers).",
+        "schema": _TEXT,
     },
     "Retry-After": {
         "description": "When to try again: seconds, or an HTTP date (RFC 9110).",
@@ -167,6 +178,10 @@ def problems_of(route: Route, further: Sequence[ProblemType] = ()) -> list[Probl
         found.append(InvalidInput)
     if route.policy.timeout is not None:
         found.append(DeadlineExceeded)
+    if route.policy.rate:
+        found.append(TooManyRequests)
+    if route.policy.concurrency is not None:
+        found.append(Overloaded)
     for guard in route.policy.guards:
         found += guard.problems
     found += (*further, *route.problems)
@@ -222,7 +237,11 @@ def _response(problems: Iterable[ProblemType], docs: Docs, standing: Sequence[st
     problems = list(problems)
     lines = [f"{problem.title}: {_described(problem, docs)} `{problem.type}`" for problem in problems]
     names = ["X-Request-ID", *standing]
-    names += {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(problems[0].status, [])
+    names += {
+        401: ["WWW-Authenticate"],
+        429: ["RateLimit", "RateLimit-Policy", "Retry-After"],
+        503: ["Retry-After"],
+    }.get(problems[0].status, [])
     examples: dict[str, Any] = {}
     for problem in problems:
         name = problem.__name__ if problem.__name__ not in examples else f"{problem.__module__}.{problem.__name__}"

@@ -1,0 +1,58 @@
+"""The fragments that keep callers within their rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from seawall.limit import Limits, Rate, groups
+from seawall.operation import Policy
+from seawall.plan.places import Place
+from seawall.plan.writer import Writer
+from seawall.problems import Problem, TooManyRequests
+
+__all__ = ["RateLimit", "rate_limits"]
+
+
+def rate_limits(limits: Callable[[], Limits]) -> Callable[[Policy], Iterable[RateLimit]]:
+    """Return the source of this capability: the limits that a policy asks for.
+
+    Args:
+        limits: Returns the service's limits; asked for when there is a policy with a rate.
+    """
+
+    def source(policy: Policy) -> Iterable[RateLimit]:
+        for group in groups(policy.rate):
+            yield RateLimit(limits(), group)
+
+    return source
+
+
+class RateLimit:
+    """Takes from the caller's allowance, or refuses the call.
+
+    Rates by address stand before authentication, all others behind it. Those of one key and one cost are one atomic
+    step; of several steps the first may have counted a call that a later one refuses.
+    """
+
+    name = "limit"
+    problems: ClassVar[tuple[type[Problem], ...]] = (TooManyRequests,)
+
+    def __init__(self, limits: Limits, rates: list[tuple[int, Rate]]) -> None:
+        self._limits = limits
+        self._rates = rates
+        self.place = Place.CLIENT_LIMIT if rates[0][1].key == "address" else Place.PRINCIPAL_LIMIT
+
+    @property
+    def note(self) -> str:
+        """The rates, whose they are, and where they are counted."""
+        key = self._rates[0][1].key
+        who = key if isinstance(key, str) else getattr(key, "__qualname__", "function")
+        return f"{', '.join(rate.label for _, rate in self._rates)} by {who}, in {self._limits.name}"
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the one line that takes."""
+        check = self._limits.check(writer.operation, self._rates)
+        name = writer.bind("take_allowance", check.run)
+        writer.line(f"await {name}(call)" if check.waits else f"{name}(call)")
+        inner()
