@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,11 +35,37 @@ from seawall.plan import CodeCache, Deadlines, Fragment, Plan, own_guards
 from seawall.problems import ConfigurationError, Misdirected
 
 if TYPE_CHECKING:
+    from seawall.auth.guards import Authentication
     from seawall.http.openapi import Info
     from seawall.service import Service
     from seawall.settings import Settings
 
 __all__ = ["Built", "assemble"]
+
+
+@dataclass(slots=True)
+class Identity:
+    """The source of the guards that know callers, made when a policy first asks for one."""
+
+    service: Service
+    made: Authentication | None = None
+
+    def guards(self, policy: Policy) -> Iterable[Fragment]:
+        """Return what *policy* asks for."""
+        if not policy.closed:
+            return ()
+        if self.made is None:
+            from seawall.auth.guards import Authentication  # noqa: PLC0415 - services without callers do without
+            from seawall.auth.scheme import Attached  # noqa: PLC0415 - as above
+
+            service = self.service
+            self.made = Authentication(Attached(service.name, service.clock, service.settings.auth))
+        return self.made.guards(policy)
+
+    def background(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """Return what schemes run beside the calls."""
+        for scheme in self.made.schemes.values() if self.made else ():
+            yield from scheme.background()
 
 
 @dataclass(slots=True)
@@ -57,6 +83,7 @@ class Built:
         service: The service.
         composer: What its plans were compiled with.
         routed: The plans of all routes, those of the document and its page included.
+        identity: The schemes in use.
     """
 
     routes: tuple[Route, ...]
@@ -69,6 +96,7 @@ class Built:
     service: Service
     composer: Composer
     routed: tuple[Plan, ...]
+    identity: Identity
 
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
@@ -131,6 +159,7 @@ class Built:
         """Answer from now on as *other* does; running calls end as they began."""
         self.routes, self.plans, self.direct, self.mounts = other.routes, other.plans, other.direct, other.mounts
         self.deadlines, self.composer, self.routed = other.deadlines, other.composer, other.routed
+        self.identity = other.identity
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
         surface.cors, surface.max_path, surface.doors = fresh.cors, fresh.max_path, fresh.doors
@@ -147,10 +176,16 @@ def assemble(service: Service) -> Built:
     """
     settings = service.settings
     service.resources.order()
-    base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
+    base = Policy(
+        timeout=settings.http.timeout,
+        max_body=settings.http.max_body,
+        compress=settings.http.compress,
+        deny_by_default=settings.auth.deny_by_default,
+    )
     routes = _routes(service, base, settings.operations.overrides)
     deadlines = Deadlines(service.clock)
-    composer = _composer(service, settings, deadlines)
+    identity = Identity(service)
+    composer = _composer(service, settings, deadlines, identity)
     documents = DocumentSource()
     own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
@@ -176,6 +211,7 @@ def assemble(service: Service) -> Built:
         service=service,
         composer=composer,
         routed=(*plans, *own_plans),
+        identity=identity,
     )
     documents.built = built
     return built
@@ -283,7 +319,8 @@ def _document_routes(
     by_media = service.versions is not None and service.versions.by == "media"
     accept = f"application/json; version={versions[0]}" if by_media and versions else "application/json"
     taken = {route.template.segments for route in routes if route.method == "GET"}
-    policy = _merge(base, (service.policy_options,), f"service {service.name!r}")
+    # A page that explains how to log in must be there before; [service] docs closes it.
+    policy = _merge(base, (service.policy_options, {"public": True}), f"service {service.name!r}")
     for path, handler in document_handlers(source, service.title, versions, accept):
         operation = describe(handler)
         template = parse_template(path, operation.where)
@@ -312,7 +349,7 @@ def _refuse_unknown(service: Service, overrides: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"settings [operations.{name}]: there is no operation {name!r}; {hint}")
 
 
-def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Composer:
+def _composer(service: Service, settings: Settings, deadlines: Deadlines, identity: Identity) -> Composer:
     http = settings.http
     base = security_headers().api
     traceback, page = None, None
@@ -340,7 +377,7 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Com
         edge=edge,
         failures=Failures(service.translations, traceback, page),
         resources=service.resources,
-        sources=(own_guards, deadlines.guards),
+        sources=(own_guards, deadlines.guards, identity.guards),
         codes=CodeCache(),
         forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),
         max_query_fields=http.max_query_fields,

@@ -340,6 +340,8 @@ class Service(Group, Living):
             stack.callback(built.close)
             for mount in built.mounts:
                 await stack.enter_async_context(built.lifespan(mount))
+            for name, work in built.identity.background():
+                self.tasks.start(work, name=name, restart="always")
             await stack.enter_async_context(self.lifecycle.running(seconds))
             yield self
 

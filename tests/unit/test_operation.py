@@ -29,6 +29,7 @@ from seawall import (
     Query,
     RouteOptions,
 )
+from seawall.auth import Scheme
 from seawall.operation import describe
 from support.exchange import exchange
 from support.settings import service, settings
@@ -69,7 +70,7 @@ def test_options_of_policy_route_and_resolvers_agree():
     fields = {field.name for field in dataclasses.fields(Policy)}
     assert set(PolicyOptions.__annotations__) == fields == set(_RESOLVERS)
     assert set(RouteOptions.__annotations__) == fields | {"name", "status", "tags", "version", "documented", "problems"}
-    assert get_type_hints(PolicyOptions, localns={"Guard": Guard})
+    assert get_type_hints(PolicyOptions, localns={"Guard": Guard, "Scheme": Scheme})
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,20 @@
 from seawall.plan.code import CodeCache
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
-from seawall.plan.guards import Fragment, Guard, GuardSource, own_guards
+from seawall.plan.guards import ArgumentGuard, Fragment, Guard, GuardSource, MethodGuard, own_guards
 from seawall.plan.places import Place
 from seawall.plan.writer import Writer
 
 __all__ = [
     "AppResource",
+    "ArgumentGuard",
     "CodeCache",
     "Deadline",
     "Deadlines",
     "Fragment",
     "Guard",
     "GuardSource",
+    "MethodGuard",
     "Place",
     "Plan",
     "Step",

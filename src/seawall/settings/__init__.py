@@ -7,6 +7,7 @@ An application adds its own to the same file and environment with `AppSettings`.
 
 from __future__ import annotations
 
+from seawall.settings.auth import AuthSettings
 from seawall.settings.changes import Change, changes, reloaded
 from seawall.settings.document import document
 from seawall.settings.errors import SettingsError
@@ -17,6 +18,7 @@ from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Varia
 
 __all__ = [
     "AppSettings",
+    "AuthSettings",
     "Change",
     "HttpSettings",
     "LogSettings",
