@@ -176,8 +176,7 @@ def verify_signature(jws: Jws, keys: Iterable[Key]) -> None:
             if hmac.compare_digest(encode_part(digest), jws.signature):
                 return
         else:
-            signature = decode_part(jws.signature)
-            if encode_part(signature) == jws.signature and key.verify(algorithm, jws.signed, signature):
+            if key.verify(algorithm, jws.signed, decode_part(jws.signature)):
                 return
         if tried >= _MOST_CANDIDATES:
             break
