@@ -340,9 +340,10 @@ class Service(Group, Living):
             stack.callback(built.close)
             for mount in built.mounts:
                 await stack.enter_async_context(built.lifespan(mount))
-            for name, work in built.identity.background():
-                self.tasks.start(work, name=name, restart="always")
             await stack.enter_async_context(self.lifecycle.running(seconds))
+            for name, work in built.identity.background():
+                # Nothing is lost when they end: they are not waited for.
+                stack.callback(self.tasks.start(work, name=name, restart="always").cancel)
             yield self
 
 

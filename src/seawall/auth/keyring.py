@@ -153,6 +153,7 @@ class RemoteKeys(KeyRing):
         self._not_before = float("-inf")
         self._wanted: asyncio.Event | None = None
         self._round: asyncio.Event | None = None
+        self._reading = False
 
     def background(self, clock: Clock) -> tuple[str, Callable[[], Awaitable[None]]] | None:
         """Return what reads the keys, and again every *interval* seconds or when one is missing."""
@@ -161,9 +162,14 @@ class RemoteKeys(KeyRing):
             wanted = self._wanted = asyncio.Event()
             try:
                 while True:
-                    self._round = self._round or asyncio.Event()
-                    self._not_before = clock.monotonic() + self._min_interval
-                    fresh = await self._finish_round()
+                    fresh = bool(self.keys)
+                    if self._reading and self._round is not None:
+                        await self._round.wait()  # by a call that came before this began
+                        fresh = bool(self.keys)
+                    elif self._round is not None or clock.monotonic() >= self._not_before:
+                        self._round = self._round or asyncio.Event()
+                        self._not_before = clock.monotonic() + self._min_interval
+                        fresh = await self._finish_round()
                     wanted.clear()
                     timer = clock.call_later(self._interval if fresh else self._min_interval, wanted.set)
                     try:
@@ -197,9 +203,11 @@ class RemoteKeys(KeyRing):
             )
 
     async def _finish_round(self) -> bool:
+        self._reading = True
         try:
             return await self._read()
         finally:
+            self._reading = False
             if self._round is not None:
                 self._round.set()
                 self._round = None

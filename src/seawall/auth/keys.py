@@ -25,6 +25,7 @@ MOST_KEYS = 100
 """Keys of one set that are read; more than any issuer has, few enough to try."""
 MOST_RSA_BITS = 8192
 """An RSA key of more bits costs whoever checks with it more than it gives."""
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
@@ -156,6 +157,8 @@ def keys_from_pem(text: str | bytes, *, kid: str | None = None, algorithms: Iter
         kind = next((kind for start, kind in _PEM_TYPES if name.lstrip("_").startswith(start)), None)
         if kind is None:
             raise UnusableKey(f"{block[1]} is a key of a type that signs no tokens ({name})")
+        if kind == "RSA":
+            _check_bits(loaded.key_size)
         material = getattr(jwk, f"{kind}Key").import_key(raw)
         named = kid if kid is not None or len(blocks) == 1 else material.thumbprint()
         keys.append(_asymmetric(material, material.as_dict(), named, algorithms))
@@ -236,11 +239,13 @@ def _from_jwk(jwk: Any) -> Key:
         raise UnusableKey(f"its alg {str(algorithm)[:40]!r} is no signature algorithm that is known")
     if jwk.get("kty") == "oct":
         secret = jwk.get("k")
-        if not isinstance(secret, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", secret):
+        if not isinstance(secret, str) or not _BASE64URL(secret):
             raise UnusableKey("its k is not base64url")
         return _oct(base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)), kid, algorithm or "HS256")
     if jwk.get("kty") not in ("RSA", "EC", "OKP"):
         raise UnusableKey(f"its kty {str(jwk.get('kty'))[:40]!r} signs no tokens")
+    if jwk["kty"] == "RSA":
+        _check_size(jwk.get("n"))
     clean = {name: value for name, value in jwk.items() if name not in ("use", "key_ops", "alg", "x5c", "x5u", "x5t")}
     try:
         material = getattr(_joserfc_jwk(), f"{jwk['kty']}Key").import_key(clean)
@@ -251,6 +256,17 @@ def _from_jwk(jwk: Any) -> Key:
     if private_only_signs:
         raise UnusableKey("its key_ops do not include 'verify'")
     return _asymmetric(material, clean, kid, None if algorithm is None else (algorithm,))
+
+
+def _check_size(modulus: Any) -> None:
+    if not isinstance(modulus, str) or not _BASE64URL(modulus):
+        raise UnusableKey("its n is not base64url")
+    _check_bits(int.from_bytes(base64.urlsafe_b64decode(modulus + "=" * (-len(modulus) % 4)), "big").bit_length())
+
+
+def _check_bits(bits: int) -> None:
+    if not 2048 <= bits <= MOST_RSA_BITS:
+        raise UnusableKey(f"it has {bits} bits; RSA keys have 2048 to {MOST_RSA_BITS}")
 
 
 def _oct(raw: bytes, kid: str | None, algorithm: str) -> Key:
@@ -271,10 +287,6 @@ def _asymmetric(material: Any, jwk: Mapping[str, Any], kid: str | None, algorith
     wanted = fitting if algorithms is None else frozenset(algorithms)
     if not wanted or not wanted <= fitting:
         raise UnusableKey(f"{kty} {curve or ''} keys cannot be used with {', '.join(sorted(wanted)) or 'anything'}")
-    if kty == "RSA":
-        bits = material.public_key.key_size
-        if not 2048 <= bits <= MOST_RSA_BITS:
-            raise UnusableKey(f"it has {bits} bits; RSA keys have 2048 to {MOST_RSA_BITS}")
     return Key(material, None, kid, wanted, private=bool(material.is_private), mark=material.thumbprint())
 
 

@@ -78,7 +78,7 @@ class MemoryThrottle:
         now = self._clock.monotonic()
         due = max(self._due.get(key, now), now)
         wait = due + self._step - self._per - now
-        if wait > 1e-9:
+        if wait > 1e-3:
             return wait
         if key not in self._due and len(self._due) >= self._most:
             self._tidy(now)
