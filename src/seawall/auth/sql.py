@@ -83,8 +83,8 @@ class SqlRefreshTokens:
             kept = msgspec.msgpack.decode(found.family, type=Family)
             if done.rowcount:
                 return Rotation("rotated", kept)
-            await connection.execute(delete(_families).where(theirs))
-            return Rotation("unknown" if found.expires <= now else "reused", kept)
+            gone = await connection.execute(delete(_families).where(theirs))
+            return Rotation("reused" if found.expires > now and gone.rowcount else "unknown", kept)
 
     async def revoke_family(self, family: str) -> None:
         """End one family."""
