@@ -218,5 +218,3 @@ class TestApiKeys:
         assert await store.revoke("p1", "ann", 11.0)
         assert not await store.revoke("p1", None, 12.0)
         assert (await store.find("p1")).revoked == 11.0
-
-

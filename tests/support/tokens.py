@@ -19,6 +19,7 @@ AUDIENCE = "shop"
 SECRET = b"0123456789abcdef0123456789abcdef"
 NOW = 1_800_000_000.0
 
+
 class StoppedClock(SystemClock):
     """The time of day stands still until it is told otherwise; waiting is real."""
 

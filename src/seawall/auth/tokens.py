@@ -175,9 +175,8 @@ def verify_signature(jws: Jws, keys: Iterable[Key]) -> None:
             digest = hmac.digest(key.secret, jws.signed, ALGORITHMS[algorithm].digest)
             if hmac.compare_digest(encode_part(digest), jws.signature):
                 return
-        else:
-            if key.verify(algorithm, jws.signed, decode_part(jws.signature)):
-                return
+        elif key.verify(algorithm, jws.signed, decode_part(jws.signature)):
+            return
         if tried >= _MOST_CANDIDATES:
             break
     if not tried:

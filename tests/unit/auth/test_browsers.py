@@ -66,7 +66,9 @@ async def test_a_session_from_login_to_logout():
         held = dict(http.cookies)
         assert (await http.delete("/session", headers={"x-csrf-token": token})).status_code == 204
         assert not dict(http.cookies)
-        assert (await http.get("/me", headers={"cookie": f"__Host-session={held['__Host-session']}"})).status_code == 401
+        assert (
+            await http.get("/me", headers={"cookie": f"__Host-session={held['__Host-session']}"})
+        ).status_code == 401
 
 
 async def test_other_sites_can_do_nothing():

@@ -339,7 +339,9 @@ async def test_the_token_endpoint(shop):
     issued = await tokens.issue(Grant(subject="ann", client="app"))
     status, pair = await ask(grant_type="refresh_token", refresh_token=issued.refresh_token, client_id="app")
     assert status == 200
-    assert (await http.post("/oauth/revoke", data={"token": pair["refresh_token"], "client_id": "app"})).status_code == 200
+    assert (
+        await http.post("/oauth/revoke", data={"token": pair["refresh_token"], "client_id": "app"})
+    ).status_code == 200
     status, document = await ask(grant_type="refresh_token", refresh_token=pair["refresh_token"], client_id="app")
     assert (status, document["error"]) == (400, "invalid_grant")
     for _ in range(4):

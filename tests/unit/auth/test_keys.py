@@ -277,7 +277,9 @@ async def test_a_server_that_is_slow_huge_or_not_there():
         await HttpxFetch(timeout=1).get("http://127.0.0.1:9/keys")
 
 
-@pytest.mark.parametrize("url", ["http://issuer.example/keys", "file:///etc/passwd", "ftp://127.0.0.1/", "https:///x", ""])
+@pytest.mark.parametrize(
+    "url", ["http://issuer.example/keys", "file:///etc/passwd", "ftp://127.0.0.1/", "https:///x", ""]
+)
 async def test_addresses_that_are_not_asked(url):
     with pytest.raises(ValueError, match="not https"):
         secure_url(url)

@@ -44,7 +44,14 @@ def test_a_valid_token_says_who_calls():
 
 @pytest.mark.parametrize(
     ("alg", "kind"),
-    [("RS256", "RSA"), ("PS256", "RSA"), ("ES256", "P-256"), ("EdDSA", "Ed25519"), ("ES384", "P-384"), ("ES512", "P-521")],
+    [
+        ("RS256", "RSA"),
+        ("PS256", "RSA"),
+        ("ES256", "P-256"),
+        ("EdDSA", "Ed25519"),
+        ("ES384", "P-384"),
+        ("ES512", "P-521"),
+    ],
 )
 def test_every_algorithm(alg, kind):
     check = verifier(*keys_from_jwks(jwk(kind)), algorithms=[alg])
