@@ -27,8 +27,8 @@ DEVIATIONS = {
     # Said to be valid, and refused here:
     346: "the key says alg=PS256 and the token PS384; a key is used with its own algorithm only (RFC 8725 §3.1)",
     350: "as 346",
-    372: "a '?' stands in the header; RFC 7515 §2 has base64url without any other characters, and the signature is over "
-    "what stood there before it was put in",
+    372: "a '?' stands in the header; RFC 7515 §2 has base64url without other characters, and the signature is over "
+    "what stood there before",
     # Said to be invalid, and a token without any flaw:
     370: "named after a padding that the vector does not have: it is the signed token itself (see the test below)",
 }
