@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util.concurrency import in_greenlet
 
+from seawall.auth.sql import metadata as identity
 from seawall.problems import ConfigurationError, Unavailable
 from storefront.tables import metadata
 
@@ -91,10 +92,12 @@ class Database:
             if self.url.get_backend_name() == "postgresql":  # two workers may start at the same moment
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             await connection.run_sync(metadata.create_all)
+            await connection.run_sync(identity.create_all)
 
     async def drop_tables(self) -> None:
         """Drop the tables and everything in them."""
         async with self.write() as connection:
+            await connection.run_sync(identity.drop_all)
             await connection.run_sync(metadata.drop_all)
 
     async def close(self) -> None:

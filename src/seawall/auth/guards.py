@@ -276,6 +276,8 @@ class Permit:
                 found[name] = "principal", hint
             elif hint is Call:
                 found[name] = "call", hint
+            elif hint in resources:
+                found[name] = "resource", hint
             elif name in arguments:
                 expected = bare(arguments[name].type)
                 if hint is not None and hint is not Any and bare(hint) != expected:
@@ -284,8 +286,6 @@ class Permit:
                         f"{_show(expected)}."
                     )
                 found[name] = "argument", hint
-            elif hint in resources:
-                found[name] = "resource", hint
             elif parameter.default is parameter.empty:
                 raise DeclarationError(
                     f"{self._where}: it takes {name!r}, which is no argument of {operation.where}, no resource and not "

@@ -154,7 +154,7 @@ async def test_an_owner_check_after_binding_and_before_validation():
     service.resource(Orders)
 
     @service.get("/orders/{order_id}", allow=owns_order)
-    async def read(order_id: int) -> int:
+    async def read(order_id: int, orders: Orders) -> int:
         return order_id
 
     async with client(service) as http:
