@@ -179,9 +179,9 @@ def _auth(value: Any, _: Policy) -> tuple[Any, ...]:
 def _names(value: Any, _: Policy) -> frozenset[str]:
     if isinstance(value, str):
         raise TypeError(f"it must be several; write {{{value!r}}}")
-    names = frozenset(value or ())
+    names: frozenset[Any] = frozenset(value or ())
     for name in names:
-        if not isinstance(name, str) or not name or any(each.isspace() for each in name):
+        if not isinstance(name, str) or not name or name.split() != [name]:
             raise ValueError(f"{name!r} is no name without spaces")
     return names
 

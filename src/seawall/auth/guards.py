@@ -15,7 +15,7 @@ from seawall.operation import Operation, Policy, bare
 from seawall.plan import Fragment, Place, Writer
 from seawall.problems import ConfigurationError, DeclarationError, Forbidden, Problem, Unauthorized
 
-__all__ = ["Authenticate", "Authentication", "Authorise", "Permit"]
+__all__ = ["Authenticate", "Authentication", "Authorise", "Permit", "admit"]
 
 logger = logging.getLogger("seawall.auth")
 
@@ -56,6 +56,34 @@ class Authentication:
             yield Authorise(policy, explain)
         if policy.allow is not None:
             yield Permit(policy.allow, explain)
+
+
+async def admit(policy: Policy, call: Call) -> None:
+    """Do what the guards of *policy* do, for what has no plan: a WebSocket of a mounted application.
+
+    A session alone does not open one: a browser lets pages of any site open WebSockets with its cookies, and no such
+    page could be told apart.
+
+    Raises:
+        Problem: The caller is not known, or may not.
+    """
+    explain = Explain(policy.auth)
+    if policy.auth and call.principal is None:
+        call.principal = await Authenticate(policy.auth).authenticate(call, unsafe=True)
+    principal = call.principal
+    ruled = policy.roles or policy.scopes or policy.allow or policy.denies_everybody
+    if principal is None:
+        if ruled:
+            raise explain.unknown(call)
+        return
+    if policy.denies_everybody:
+        raise explain.denied(call)
+    if policy.roles and policy.roles.isdisjoint(principal.roles):
+        raise explain.roles(call, policy.roles)
+    if not policy.scopes <= principal.scopes:
+        raise explain.scopes(call, policy.scopes)
+    if policy.allow is not None:
+        await Permit(policy.allow, explain).ask(call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +320,21 @@ class Permit:
                     "the Principal."
                 )
         return found
+
+    async def ask(self, call: Call) -> None:
+        """Ask the predicate about a call without arguments.
+
+        Raises:
+            Forbidden: It says no.
+        """
+        taken = self.taken(Operation("mount", self._function, (), None), frozenset())
+        permitted: Any = self._function(
+            **{name: call.principal if kind == "principal" else call for name, (kind, _) in taken.items()}
+        )
+        if inspect.isawaitable(permitted):
+            permitted = await permitted
+        if permitted is not True:
+            raise self._explain.predicate(call, self.note)
 
     def with_arguments(self, expressions: Callable[[Writer], Mapping[str, str]]) -> Fragment:
         """Return the fragment, given the expressions for what the predicate takes."""

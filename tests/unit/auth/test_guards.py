@@ -495,3 +495,39 @@ async def test_a_mount_is_guarded_and_its_method_counts():
         assert (await http.get("/legacy/x")).status_code == 401
         assert (await http.get("/legacy/x", headers=bearer())).status_code == 403
         assert (await http.get("/legacy/x", headers=bearer(roles=["staff"]))).text == "inside"
+
+
+async def test_websockets_of_a_mount_are_guarded_as_well():
+    async def inner(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+
+    def not_eve(principal: Principal) -> bool:
+        return principal.subject != "eve"
+
+    async def opened(path, headers):
+        sent = []
+        fields = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "websocket", "path": path, "headers": fields, "client": None, "root_path": "", "scheme": "ws"}
+
+        async def receive():
+            return {"type": "websocket.connect"}
+
+        async def send(message):
+            sent.append(message["type"])
+
+        await service(scope, receive, send)
+        return sent == ["websocket.accept"]
+
+    service = shop()
+    service.mount("/staff", inner, roles={"staff"}, allow=not_eve)
+    service.mount("/known", inner)
+    service.mount("/public", inner, public=True)
+    async with client(service):
+        assert not await opened("/staff/x", {})
+        assert not await opened("/staff/x", bearer())
+        assert not await opened("/staff/x", bearer(roles=["staff"], sub="eve"))
+        assert await opened("/staff/x", bearer(roles=["staff"]))
+        assert not await opened("/known/x", {"authorization": "Bearer x"})
+        assert await opened("/known/x", bearer())
+        assert await opened("/public/x", {})
