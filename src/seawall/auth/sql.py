@@ -1,4 +1,4 @@
-"""Identity in a SQL database (SQLAlchemy; SQLite, PostgreSQL, MariaDB): API keys and refresh tokens.
+"""Identity in a SQL database (SQLAlchemy; tried on SQLite and PostgreSQL): API keys and refresh tokens.
 
 The tables are in `metadata`, for `metadata.create_all` or the migrations of the service. What the database raises when
 it is down is raised.
