@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from seawall import Check, FieldError, Query, Reply, fan_out
+from storefront.identity import may_order, may_search, owns_order
 from storefront.orders import Orders
 from storefront.problems import InvalidCursor, NoSuchOrder, NoSuchUser, NotCancellable, OutOfStock
 from storefront.products import Products
@@ -28,7 +29,7 @@ async def customer_exists(search: OrderSearch, users: Users) -> FieldError | Non
     return None
 
 
-@orders_api.post("/", status=201, problems=[OutOfStock])
+@orders_api.post("/", status=201, allow=may_order, problems=[OutOfStock])
 async def create_order(order: NewOrder, orders: Orders) -> Reply[Order]:
     """Place an order: all of its lines, or nothing.
 
@@ -44,13 +45,13 @@ async def create_order(order: NewOrder, orders: Orders) -> Reply[Order]:
     return Reply(made, location=f"/orders/{made.id}")
 
 
-@orders_api.get("/{order_id}", problems=[NoSuchOrder])
+@orders_api.get("/{order_id}", allow=owns_order, problems=[NoSuchOrder])
 async def read_order(order_id: Id, orders: Orders) -> Order:
     """Return an order."""
     return await orders.get(order_id)
 
 
-@orders_api.get("/", problems=[InvalidCursor])
+@orders_api.get("/", allow=may_search, problems=[InvalidCursor])
 async def search_orders(search: Annotated[OrderSearch, Query(), Check(customer_exists)], orders: Orders) -> Page[Order]:
     """Return the orders that are asked for, a page at a time.
 
@@ -59,7 +60,7 @@ async def search_orders(search: Annotated[OrderSearch, Query(), Check(customer_e
     return await orders.search(search)
 
 
-@orders_api.post("/{order_id}/cancellation", problems=[NoSuchOrder, NotCancellable])
+@orders_api.post("/{order_id}/cancellation", allow=owns_order, problems=[NoSuchOrder, NotCancellable])
 async def cancel_order(order_id: Id, orders: Orders) -> Order:
     """Cancel an order that was not shipped yet, and give its stock back.
 
@@ -69,7 +70,7 @@ async def cancel_order(order_id: Id, orders: Orders) -> Order:
     return await orders.cancel(order_id)
 
 
-@api.get("/dashboard", tags=["Dashboard"], timeout=5)
+@api.get("/dashboard", tags=["Dashboard"], roles={"staff", "machine"}, timeout=5)
 async def read_dashboard(users: Users, orders: Orders, products: Products) -> Dashboard:
     """Return the shop in numbers, counted side by side within five seconds."""
     return await fan_out(

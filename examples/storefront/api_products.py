@@ -29,7 +29,7 @@ __all__ = ["products_api"]
 products_api = api.group("/products", tags=["Products"])
 
 
-@products_api.post("/", status=201, problems=[SkuTaken])
+@products_api.post("/", status=201, roles={"staff"}, problems=[SkuTaken])
 async def create_product(product: NewProduct, products: Products) -> Reply[Product]:
     """Add a product to the range.
 
@@ -47,7 +47,7 @@ async def create_product(product: NewProduct, products: Products) -> Reply[Produ
     return Reply(made, location=_location(made))
 
 
-@api.post("/product-batches", tags=["Products"], max_body="512 KiB", timeout=20)
+@api.post("/product-batches", tags=["Products"], roles={"staff"}, max_body="512 KiB", timeout=20)
 async def create_products(batch: NewProducts, products: Products) -> BatchResult:
     """Add up to 100 products at once.
 
@@ -64,13 +64,13 @@ async def create_products(batch: NewProducts, products: Products) -> BatchResult
     return BatchResult(created, len(results) - created, results)
 
 
-@products_api.get("/{product_id}", problems=[NoSuchProduct])
+@products_api.get("/{product_id}", public=True, problems=[NoSuchProduct])
 async def read_product(product_id: Id, products: Products) -> Product:
     """Return a product that is sold now."""
     return await products.get(product_id)
 
 
-@products_api.patch("/{product_id}", problems=[NoSuchProduct])
+@products_api.patch("/{product_id}", roles={"staff"}, problems=[NoSuchProduct])
 async def change_product(
     product_id: Id,
     # Meta says in the document what the type itself checks.
@@ -85,13 +85,13 @@ async def change_product(
     return await products.change(product_id, patch)
 
 
-@products_api.delete("/{product_id}", problems=[NoSuchProduct])
+@products_api.delete("/{product_id}", roles={"staff"}, problems=[NoSuchProduct])
 async def retire_product(product_id: Id, products: Products) -> None:
     """Stop selling a product. Orders that name it stay as they are, and its SKU stays taken."""
     await products.retire(product_id)
 
 
-@products_api.get("/", problems=[InvalidCursor])
+@products_api.get("/", public=True, problems=[InvalidCursor])
 async def search_products(search: Annotated[ProductSearch, Query()], products: Products) -> Page[Product]:
     """Return the products that have what is asked for, a page at a time.
 
@@ -102,6 +102,7 @@ async def search_products(search: Annotated[ProductSearch, Query()], products: P
 
 @api.get(
     "/items/{item_id}",
+    public=True,
     tags=["Products"],
     problems=[NoSuchProduct],
     deprecated="2026-03-01",

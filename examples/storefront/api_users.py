@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from seawall import Query, Reply
+from storefront.identity import Identity, staff_or_self
 from storefront.problems import EmailTaken, InvalidCursor, NoSuchUser
 from storefront.service import api
 from storefront.types import Id, NewUser, Page, User, UserSearch
@@ -15,8 +16,8 @@ __all__ = ["users_api"]
 users_api = api.group("/users", tags=["Users"], max_body="16 KiB")
 
 
-@users_api.post("/", status=201, problems=[EmailTaken])
-async def create_user(user: NewUser, users: Users) -> Reply[User]:
+@users_api.post("/", status=201, public=True, problems=[EmailTaken])
+async def create_user(user: NewUser, users: Users, identity: Identity) -> Reply[User]:
     """Make someone a customer.
 
     Raises:
@@ -29,10 +30,12 @@ async def create_user(user: NewUser, users: Users) -> Reply[User]:
         {"id": 501, "email": "ada@example.com", "name": "Ada Lovelace", "created_at": "2026-01-31T12:00:00Z"}
     """
     made = await users.create(user)
+    if user.password is not None:
+        await identity.set_password(made.id, user.password)
     return Reply(made, location=f"/users/{made.id}")
 
 
-@users_api.get("/{user_id}", problems=[NoSuchUser])
+@users_api.get("/{user_id}", allow=staff_or_self, problems=[NoSuchUser])
 async def read_user(user_id: Id, users: Users) -> User:
     """Return a customer.
 
@@ -42,7 +45,7 @@ async def read_user(user_id: Id, users: Users) -> User:
     return await users.get(user_id)
 
 
-@users_api.get("/", problems=[InvalidCursor])
+@users_api.get("/", roles={"staff"}, problems=[InvalidCursor])
 async def search_users(search: Annotated[UserSearch, Query()], users: Users) -> Page[User]:
     """Return customers, a page at a time.
 

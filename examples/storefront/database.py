@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import text
 
 from seawall import data
+from seawall.auth.sql import metadata as identity
 from seawall.settings import DatabaseSettings
 from storefront.tables import metadata
 
@@ -49,8 +50,10 @@ class Database(data.Database):
             if self.url.get_backend_name() == "postgresql":  # two workers may start at the same moment
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             await connection.run_sync(metadata.create_all)
+            await connection.run_sync(identity.create_all)
 
     async def drop_tables(self) -> None:
         """Drop the tables and everything in them."""
         async with self.write() as connection:
+            await connection.run_sync(identity.drop_all)
             await connection.run_sync(metadata.drop_all)

@@ -50,12 +50,14 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
     clock = SystemClock()
     tally = Tally()
     try:
-        async with _ended_by_signals(), serving("storefront.app:service", log, environment(url), clock) as server:
+        environ = environment(url)
+        password = environ["STOREFRONT_STAFF_PASSWORD"]
+        async with _ended_by_signals(), serving("storefront.app:service", log, environ, clock) as server:
             console.print(f"Serving at {server.address}, log in {_short(log)}", highlight=False)
-            await _drive(server, seconds, tally, clock, console)
+            await _drive(server, seconds, tally, clock, console, password)
             _report(tally, seconds, console)
             if stay and not tally.wrong:
-                _invite(server, console)
+                _invite(server, console, password)
                 await _serve_on(server, console)
     except ServerFailed as failure:
         console.print(f"[bold red]Error:[/] {escape(str(failure))}", soft_wrap=True)
@@ -70,9 +72,17 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
     return 0
 
 
-async def _drive(server: Server, seconds: float, tally: Tally, clock: Clock, console: Console) -> None:
+async def _drive(server: Server, seconds: float, tally: Tally, clock: Clock, console: Console, password: str) -> None:
     driving = asyncio.create_task(
-        drive(server.address, seconds, tally, clock, visitors=_VISITORS, seed=_SEED + server.process.pid)
+        drive(
+            server.address,
+            seconds,
+            tally,
+            clock,
+            visitors=_VISITORS,
+            seed=_SEED + server.process.pid,
+            password=password,
+        )
     )
     began = clock.monotonic()
     try:
@@ -152,7 +162,7 @@ def _report(tally: Tally, seconds: float, console: Console) -> None:
         console.print(f"[red]✗[/] {escape(complaint)}", soft_wrap=True, highlight=False)
 
 
-def _invite(server: Server, console: Console) -> None:
+def _invite(server: Server, console: Console, password: str) -> None:
     at = server.address
     console.print(
         f"""
@@ -163,8 +173,9 @@ def _invite(server: Server, console: Console) -> None:
 
 [bold]Or try[/]
   curl '{at}/products?q=lamp&sort=price&limit=3'
-  curl '{at}/dashboard'
-  curl -i {at}/orders -H 'Content-Type: application/json' \\
+  TOKEN=$(curl -s {at}/login --json '{{"username": "staff", "password": "{password}"}}' | jq -r .access_token)
+  curl '{at}/dashboard' -H "Authorization: Bearer $TOKEN"
+  curl -i {at}/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
     -d '{{"customer_id": 1, "lines": [{{"product_id": 7, "quantity": 2}}]}}'
   curl -i {at}/users -H 'Content-Type: application/json' -d '{{"email": "nobody"}}'
 

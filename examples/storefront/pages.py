@@ -21,7 +21,7 @@ _PAGE_FIELDS = {
 }
 
 
-@service.get("/", documented=False, guards=[Caching("no-cache")])
+@service.get("/", documented=False, public=True, guards=[Caching("no-cache")])
 async def index(request: Request) -> Response:
     """Return the page."""
     page = await _FILES.get_response("index.html", request.scope)
@@ -29,4 +29,4 @@ async def index(request: Request) -> Response:
     return page
 
 
-service.static("/static", _FOLDER, guards=[Caching("no-cache")])
+service.static("/static", _FOLDER, public=True, guards=[Caching("no-cache")])

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from seawall.auth import new_secret
 from seawall.clock import Clock
 
 __all__ = ["Server", "ServerFailed", "environment", "serving"]
@@ -117,4 +118,5 @@ def environment(url: str) -> dict[str, str]:
     """Return this process's environment, with what the server needs to find the shop and its database at *url*."""
     examples = str(Path(__file__).parents[1])
     paths = [examples, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "STOREFRONT_DATABASE_URL": url}
+    made = {name: os.environ.get(name) or new_secret() for name in ("STOREFRONT_SECRET", "STOREFRONT_STAFF_PASSWORD")}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "STOREFRONT_DATABASE_URL": url, **made}

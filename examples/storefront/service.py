@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from seawall import Call, Guard, Place, Service
 from seawall.clock import Clock
 from storefront.database import Database, database_url
+from storefront.identity import Identity, bearer, machine_keys
 from storefront.orders import Orders
 from storefront.products import Products
 from storefront.users import Users
@@ -44,6 +45,8 @@ service = Service(
     description="A small shop: its customers, its products, their orders. All amounts are in cents.",
     timeout=10,
     max_body="256 KiB",
+    auth=[bearer, machine_keys],
+    deny_by_default=True,
 )
 
 
@@ -71,3 +74,9 @@ def clock() -> Clock:
 service.resource(Users)
 service.resource(Products)
 service.resource(Orders)
+
+
+@service.resource
+def identity(database: Database, clock: Clock) -> Identity:
+    """Return what logs people in; staff with the password that the environment names."""
+    return Identity(database, clock, os.environ.get("STOREFRONT_STAFF_PASSWORD"))

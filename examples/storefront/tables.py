@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from storefront.types import OrderStatus
 
-__all__ = ["derived", "metadata", "order_lines", "orders", "products", "users"]
+__all__ = ["accounts", "derived", "metadata", "order_lines", "orders", "products", "users"]
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -70,6 +70,13 @@ users = Table(
     Column("created_at", UtcDateTime, nullable=False),
     CheckConstraint("length(name) > 0", "name_given"),
     Index(None, "created_at", "id"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("password", String(200), nullable=False),
 )
 
 products = Table(

@@ -65,6 +65,7 @@ class Visitor:
     async def browse(self) -> None:
         """Search with a few filters, and look at something that was found."""
         chance = self._chance
+        # Whoever looks around need not be known.
         filters: dict[str, Any] = {"sort": chance.choice(_SORTS), "limit": chance.choice((5, 10, 20))}
         if chance.random() < 0.5:
             filters["category"] = chance.choice(CATEGORIES).category
@@ -137,12 +138,34 @@ class Visitor:
             await self.ask("cancel order", "POST", f"{place}/cancellation", [409])
 
     async def join(self) -> None:
-        """Become a customer; nobody becomes one twice."""
+        """Become a customer; nobody becomes one twice. See one's own orders, and nobody else's."""
         new = {"email": f"{self._mark()}@example.com", "name": "Ada Lovelace"}
         made = await self.ask("create user", "POST", "/users", [201], json=new)
         if made is not None:
             await self.ask("read user", "GET", made.headers["Location"], [200])
             await self.ask("create user", "POST", "/users", [409], json=new)
+        await self.ask("strangers", "GET", "/orders/1", [401], headers={"authorization": "Bearer forged"})
+        if self._chance.random() < 0.1:  # a password takes a while, as it should
+            await self.log_in()
+
+    async def log_in(self) -> None:
+        """Become a customer with a password, log in, order, and look."""
+        new = {"email": f"{self._mark()}@example.com", "name": "Grace Hopper", "password": self._mark()}
+        made = await self.ask("create user", "POST", "/users", [201], json=new)
+        if made is None:
+            return
+        login = {"username": new["email"], "password": new["password"]}
+        pair = await self.ask("log in", "POST", "/login", [200, 429], json=login)
+        if pair is None or pair.status_code == 429:
+            return
+        mine = {"authorization": f"Bearer {pair.json()['access_token']}"}
+        own, other = made.json()["id"], 1
+        await self.ask("own orders", "GET", f"/orders?customer_id={own}", [200], headers=mine)
+        await self.ask("others' orders", "GET", f"/orders?customer_id={other}", [403], headers=mine)
+        await self.ask("others' orders", "GET", "/dashboard", [403], headers=mine)
+        again = {"refresh_token": pair.json()["refresh_token"]}
+        await self.ask("log in", "POST", "/login/renewals", [200], json=again)
+        await self.ask("log in", "POST", "/login/renewals", [401], json=again)
 
     async def keep_range(self) -> None:
         """Add a product, change it, retire it."""
@@ -222,12 +245,19 @@ _MISTAKES: Sequence[tuple[str, str, int, dict[str, Any]]] = (
 )
 
 
-async def drive(address: str, seconds: float, tally: Tally, clock: Clock, *, visitors: int, seed: int) -> None:
-    """Let *visitors* run errands at *address* for so many *seconds*, and count in *tally* what comes of them."""
+async def drive(
+    address: str, seconds: float, tally: Tally, clock: Clock, *, visitors: int, seed: int, password: str
+) -> None:
+    """Let *visitors* run errands at *address* for so many *seconds*, and count in *tally* what comes of them.
+
+    They act as staff, who log in with *password*, except where they browse.
+    """
     until = clock.monotonic() + seconds
     chance = random.Random(seed)
     client = httpx.AsyncClient(base_url=address, timeout=_TIMEOUT, trust_env=False)
     async with client as http, asyncio.TaskGroup() as group:
+        login = await http.post("/login", json={"username": "staff", "password": password})
+        http.headers["authorization"] = f"Bearer {login.raise_for_status().json()['access_token']}"
         for _ in range(visitors):
             visitor = Visitor(http, tally, clock, random.Random(chance.getrandbits(64)))
             group.create_task(visitor.visit(until))

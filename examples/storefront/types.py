@@ -63,6 +63,7 @@ class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     email: Email
     name: Name
+    password: Annotated[str, Meta(min_length=8, max_length=200, description="To log in with.")] | None = None
 
 
 class Product(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,11 +43,37 @@ from seawall.plan.retry import Retries
 from seawall.problems import ConfigurationError, Misdirected, Overloaded, Problem
 
 if TYPE_CHECKING:
+    from seawall.auth.guards import Authentication
     from seawall.http.openapi import Info
     from seawall.service import Service
     from seawall.settings import Settings
 
 __all__ = ["Built", "assemble"]
+
+
+@dataclass(slots=True)
+class Identity:
+    """The source of the guards that know callers, made when a policy first asks for one."""
+
+    service: Service
+    made: Authentication | None = None
+
+    def guards(self, policy: Policy) -> Iterable[Fragment]:
+        """Return what *policy* asks for."""
+        if not policy.closed:
+            return ()
+        if self.made is None:
+            from seawall.auth.guards import Authentication  # noqa: PLC0415 - services without callers do without
+            from seawall.auth.scheme import Attached  # noqa: PLC0415 - as above
+
+            service = self.service
+            self.made = Authentication(Attached(service.name, service.clock, service.settings.auth))
+        return self.made.guards(policy)
+
+    def background(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
+        """Return what schemes run beside the calls."""
+        for scheme in self.made.schemes.values() if self.made else ():
+            yield from scheme.background()
 
 
 @dataclass(slots=True)
@@ -68,6 +94,7 @@ class Built:
         routed: The plans of all routes, those of the document and its page included.
         tables: The routes' ASGI targets, by method.
         wires: The plans of those routes that the server's own protocol class can call; none before `use_wire`.
+        identity: The schemes in use.
     """
 
     routes: tuple[Route, ...]
@@ -82,6 +109,7 @@ class Built:
     composer: Composer
     routed: tuple[Plan, ...]
     tables: Mapping[str, Table]
+    identity: Identity
     wires: tuple[Plan, ...] = ()
 
     def provide(self, values: Mapping[Any, Any]) -> None:
@@ -159,6 +187,7 @@ class Built:
         self.deadlines, self.composer, self.routed = other.deadlines, other.composer, other.routed
         self.tables = other.tables
         self.watch = other.watch
+        self.identity = other.identity
         surface, fresh = self.surface, other.surface
         surface.matchers, surface.mounts, surface.fallback = fresh.matchers, fresh.mounts, fresh.fallback
         surface.cors, surface.max_path, surface.doors = fresh.cors, fresh.max_path, fresh.doors
@@ -176,12 +205,18 @@ def assemble(service: Service) -> Built:
     settings = service.settings
     service.resources.order()
     configure_guards(service)
-    base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
+    base = Policy(
+        timeout=settings.http.timeout,
+        max_body=settings.http.max_body,
+        compress=settings.http.compress,
+        deny_by_default=settings.auth.deny_by_default,
+    )
     routes = _routes(service, base, settings.operations.overrides)
     field = settings.http.timeout_header
     deadlines = Deadlines(service.clock, TimeoutField(field) if field else None)
     watch = ClientWatch(service.clock)
-    composer = _composer(service, settings, deadlines, watch)
+    identity = Identity(service)
+    composer = _composer(service, settings, deadlines, watch, identity)
     documents = DocumentSource()
     own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
@@ -211,6 +246,7 @@ def assemble(service: Service) -> Built:
         composer=composer,
         routed=(*plans, *own_plans),
         tables=tables,
+        identity=identity,
     )
     documents.built = built
     return built
@@ -359,7 +395,8 @@ def _document_routes(
     by_media = service.versions is not None and service.versions.by == "media"
     accept = f"application/json; version={versions[0]}" if by_media and versions else "application/json"
     taken = {route.template.segments for route in routes if route.method == "GET"}
-    policy = _merge(base, (service.policy_options,), f"service {service.name!r}")
+    # A page that explains how to log in must be there before; [service] docs closes it.
+    policy = _merge(base, (service.policy_options, {"public": True}), f"service {service.name!r}")
     for path, handler in document_handlers(source, service.title, versions, accept):
         operation = describe(handler)
         template = parse_template(path, operation.where)
@@ -388,7 +425,9 @@ def _refuse_unknown(service: Service, overrides: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"settings [operations.{name}]: there is no operation {name!r}; {hint}")
 
 
-def _composer(service: Service, settings: Settings, deadlines: Deadlines, watch: ClientWatch) -> Composer:
+def _composer(
+    service: Service, settings: Settings, deadlines: Deadlines, watch: ClientWatch, identity: Identity
+) -> Composer:
     http = settings.http
     base = security_headers().api
     traceback, page = None, None
@@ -424,6 +463,7 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines, watch:
             rate_limits(lambda: service.limits),
             deadlines.guards,
             Retries(service.clock, service.random).guards,
+            identity.guards,
         ),
         codes=CodeCache(),
         forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),

@@ -7,9 +7,9 @@ from typing import Any
 
 from seawall.call import Call, Principal
 from seawall.http.arguments import unauthorized
-from seawall.http.compose import Composer
-from seawall.operation import Operation, Policy, bare, union_members
-from seawall.plan import Fragment, Plan, Writer, compile_plan
+from seawall.http.compose import Composer, needs_of
+from seawall.operation import MISSING, Operation, Policy, bare, union_members
+from seawall.plan import ArgumentGuard, Fragment, Plan, Writer, compile_plan
 from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
 from seawall.resources import CallResources
 
@@ -54,7 +54,9 @@ class DirectPlans(Mapping[str, Plan]):
             for parameter in operation.parameters
             if bare(parameter.type) in resources.types or _member(parameter.type) in (Call, Principal)
         }
-        held = CallResources(resources, [kind for kind in taken.values() if kind in resources.types])
+        guards = list(composer.guards(policy))
+        wanted = [kind for kind in taken.values() if kind in resources.types]
+        held = CallResources(resources, [*wanted, *needs_of(guards, operation, resources)])
 
         def reference(writer: Writer, kind: Any) -> str:
             if kind is Principal:
@@ -66,9 +68,30 @@ class DirectPlans(Mapping[str, Plan]):
         def references(writer: Writer) -> dict[str, str]:
             return {name: reference(writer, kind) for name, kind in taken.items()}
 
+        defaults = {parameter.name: parameter.default for parameter in operation.parameters}
+
+        def placed(guard: Fragment) -> Fragment:
+            if not isinstance(guard, ArgumentGuard):
+                return guard
+            needs = guard.taken(operation, resources.types)
+
+            def expression(writer: Writer, name: str, what: str, kind: Any) -> str:
+                if what in ("principal", "call"):
+                    return "call.principal" if what == "principal" else "call"
+                if what == "resource" or name in taken:
+                    return held.reference(writer, kind)
+                key = writer.bind(f"name_{name}", name)
+                if defaults[name] is MISSING:
+                    return f"arguments[{key}]"
+                return f"arguments.get({key}, {writer.bind(f'default_{name}', defaults[name])})"
+
+            return guard.with_arguments(
+                lambda writer: {name: expression(writer, name, what, kind) for name, (what, kind) in needs.items()}
+            )
+
         fragments: list[Fragment] = [
             DirectReceive(operation.name, composer.exchange.request_ids, composer.exchange.monotonic),
-            *composer.guards(policy),
+            *map(placed, guards),
             DirectCall(operation, references),
         ]
         if held:

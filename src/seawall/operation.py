@@ -26,6 +26,7 @@ from seawall.problems import DeclarationError
 from seawall.units import seconds, size
 
 if TYPE_CHECKING:
+    from seawall.auth.scheme import Scheme  # auth imports the plan
     from seawall.limit.rate import Rate
     from seawall.plan.guards import Guard  # the plan imports this module
 
@@ -83,6 +84,23 @@ class PolicyOptions(TypedDict, total=False):
 
     concurrency: int | Literal["adaptive"] | None
     """How many calls of the operation run at once: a number, or as many as it can be measured to take; then 503."""
+    auth: Scheme | Iterable[Scheme]
+    """How callers show who they are: any one of these schemes. Closes the operation to those who do not."""
+
+    roles: Iterable[str]
+    """The caller must have one of these roles; else 403."""
+
+    scopes: Iterable[str]
+    """The caller's credentials must have been granted all of these scopes; else 403."""
+
+    allow: Callable[..., bool | Awaitable[bool]] | None
+    """A predicate over the caller and the operation's arguments that must return True; else 403."""
+
+    public: bool
+    """True opens the operation to everybody, whatever outer levels say."""
+
+    deny_by_default: bool
+    """Whether an operation that says neither roles, scopes, allow nor public is closed to everybody."""
 
     guards: Iterable[Guard]
     """Guards of the user's own. Those of outer levels stay; one of the same name replaces the outer one."""
@@ -105,7 +123,24 @@ class Policy:
     rate: tuple[Rate, ...] = ()
     priority: Literal["health", "critical", "normal", "sheddable"] = "normal"
     concurrency: int | Literal["adaptive"] | None = None
+    auth: tuple[Scheme, ...] = ()
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    allow: Callable[..., bool | Awaitable[bool]] | None = None
+    public: bool = False
+    deny_by_default: bool = False
     guards: tuple[Guard, ...] = ()
+
+    @property
+    def closed(self) -> bool:
+        """Whether somebody must be known to call."""
+        asks = self.auth or self.roles or self.scopes or self.allow or self.deny_by_default
+        return bool(asks) and not self.public
+
+    @property
+    def denies_everybody(self) -> bool:
+        """Whether it is closed because nothing says who may."""
+        return self.deny_by_default and not (self.public or self.roles or self.scopes or self.allow)
 
     def merge(self, options: Mapping[str, Any], where: str) -> Policy:
         """Return this policy with *options* laid over it.
@@ -128,13 +163,56 @@ class Policy:
                 changes[name] = resolve(value, self)
             except (TypeError, ValueError) as error:
                 raise DeclarationError(f"{where}: policy option {name}={value!r} is not possible: {error}") from None
-        merged = dataclasses.replace(self, **changes)
+        merged = dataclasses.replace(self, **_access(changes, where))
         if merged.sunset and isinstance(merged.deprecated, datetime) and merged.sunset < merged.deprecated:
             raise DeclarationError(
                 f"{where}: sunset={merged.sunset:%Y-%m-%d} comes before deprecated={merged.deprecated:%Y-%m-%d}; "
                 "an operation is deprecated first (RFC 9745 section 3)."
             )
         return merged
+
+
+def _access(changes: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return *changes* with what they say of access said completely.
+
+    ``public=True`` lifts the rules of outer levels; rules close what an outer level made public.
+    """
+    rules = [name for name in ("roles", "scopes", "allow") if changes.get(name)]
+    if changes.get("public"):
+        if rules:
+            raise DeclarationError(f"{where}: public=True lets everybody in, and {rules[0]}=… does not; keep one.")
+        return {"roles": frozenset(), "scopes": frozenset(), "allow": None, **changes}
+    if (rules or changes.get("auth")) and "public" not in changes:
+        return {**changes, "public": False}
+    return changes
+
+
+def _auth(value: Any, _: Policy) -> tuple[Any, ...]:
+    from seawall.auth.scheme import Scheme  # noqa: PLC0415 - auth imports the plan, which imports this module
+
+    schemes = (value,) if isinstance(value, Scheme) else tuple(value or ())
+    for scheme in schemes:
+        if not isinstance(scheme, Scheme):
+            raise TypeError(f"{scheme!r} is no scheme; import one from seawall.auth, such as BearerTokens()")
+    if schemes and all(scheme.name == "anonymous" for scheme in schemes):
+        raise ValueError("nobody could show who they are; write public=True")
+    return schemes
+
+
+def _names(value: Any, _: Policy) -> frozenset[str]:
+    if isinstance(value, str):
+        raise TypeError(f"it must be several; write {{{value!r}}}")
+    names: frozenset[Any] = frozenset(value or ())
+    for name in names:
+        if not isinstance(name, str) or not name or name.split() != [name]:
+            raise ValueError(f"{name!r} is no name without spaces")
+    return names
+
+
+def _allow(value: Any, _: Policy) -> Any:
+    if value is not None and not callable(value):
+        raise TypeError("it must be a function that returns whether the caller may")
+    return value
 
 
 def _timeout(value: Any, _: Policy) -> float | None:
@@ -239,6 +317,12 @@ _RESOLVERS: Mapping[str, Callable[[Any, Policy], Any]] = types.MappingProxyType(
         "rate": _rate,
         "priority": _choice("health", "critical", "normal", "sheddable"),
         "concurrency": _concurrency,
+        "auth": _auth,
+        "roles": _names,
+        "scopes": _names,
+        "allow": _allow,
+        "public": _flag,
+        "deny_by_default": _flag,
         "guards": _guards,
     }
 )

@@ -199,6 +199,11 @@ class CallResources:
         """Whether there is anything to open."""
         return bool(self._order)
 
+    @property
+    def types(self) -> frozenset[Any]:
+        """The types that can be asked for."""
+        return self._resources.types
+
     def reference(self, writer: Writer, kind: Any) -> str:
         """Return the expression for the resource *kind* within the plan."""
         kind = bare(kind)

@@ -389,6 +389,9 @@ class Service(Group, Living):
             for mount in built.mounts:
                 await stack.enter_async_context(built.lifespan(mount))
             await stack.enter_async_context(self.lifecycle.running(seconds))
+            for name, work in built.identity.background():
+                # Nothing is lost when they end: they are not waited for.
+                stack.callback(self.tasks.start(work, name=name, restart="always").cancel)
             yield self
 
 

@@ -29,6 +29,7 @@ from seawall import (
     Query,
     RouteOptions,
 )
+from seawall.auth import Scheme
 from seawall.limit import Rate
 from seawall.operation import describe
 from support.exchange import exchange
@@ -70,7 +71,7 @@ def test_options_of_policy_route_and_resolvers_agree():
     fields = {field.name for field in dataclasses.fields(Policy)}
     assert set(PolicyOptions.__annotations__) == fields == set(_RESOLVERS)
     assert set(RouteOptions.__annotations__) == fields | {"name", "status", "tags", "version", "documented", "problems"}
-    assert get_type_hints(PolicyOptions, localns={"Guard": Guard, "Rate": Rate})
+    assert get_type_hints(PolicyOptions, localns={"Guard": Guard, "Rate": Rate, "Scheme": Scheme})
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_an_unknown_option_is_refused_with_the_one_that_was_meant(declare, where
 def test_options_of_routes_are_suggested_too():
     with pytest.raises(DeclarationError, match="did you mean 'status'"):
         service().get("/x", statsu=201)(nothing)
-    with pytest.raises(DeclarationError, match=r"known are: compress.*version"):
+    with pytest.raises(DeclarationError, match=r"known are: allow.*version"):
         service().get("/x", qqqqq=201)(nothing)
 
 

@@ -111,7 +111,7 @@ def _chosen(built: Built, operation: str | None, carrier: str) -> Sequence[Plan]
 def policy_values(policy: Policy, base: Policy) -> list[PolicyValue]:
     """Return the options of *policy* beside what they are by default."""
     return [
-        PolicyValue(field.name, getattr(policy, field.name), getattr(base, field.name))
+        PolicyValue(field.name, _plain(getattr(policy, field.name)), _plain(getattr(base, field.name)))
         for field in dataclasses.fields(Policy)
         if field.name != "guards"
     ]
@@ -158,7 +158,8 @@ def _print(out: Console, plan: Plan, base: Policy, *, source: bool) -> None:
     out.print(steps)
 
     line = Text("  policy  ", style="dim")
-    for index, value in enumerate(policy_values(plan.policy, base)):
+    said = [value for value in policy_values(plan.policy, base) if value.changed or value.name not in _ONCE_SAID]
+    for index, value in enumerate(said):
         if index:
             line.append(", ")
         line.append(f"{value.name}={_worded(value)}", style="bold yellow" if value.changed else "")
@@ -169,6 +170,21 @@ def _print(out: Console, plan: Plan, base: Policy, *, source: bool) -> None:
         _print_source(out, plan)
 
 
+_ONCE_SAID = frozenset({"auth", "roles", "scopes", "allow", "public", "deny_by_default"})
+"""Options that are shown where somebody said something: most services have none of them."""
+
+
+def _plain(value: Any) -> Any:
+    """Return a policy's value as JSON can say it: sets as lists, schemes and predicates by their names."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [getattr(item, "name", str(item)) for item in value]
+    if callable(value):
+        return str(getattr(value, "__qualname__", value))
+    return value
+
+
 def _worded(value: PolicyValue) -> str:
     if value.name == "timeout":
         return duration(value.value)
@@ -176,6 +192,8 @@ def _worded(value: PolicyValue) -> str:
         return f"{value.value} B"
     if value.value is None:
         return "none"
+    if isinstance(value.value, list):
+        return ", ".join(value.value) or "none"
     return "yes" if value.value is True else "no" if value.value is False else str(value.value)
 
 

@@ -24,7 +24,7 @@ from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
 from seawall.http.wire import WireCarrier
 from seawall.operation import Operation, Policy
-from seawall.plan import CodeCache, Fragment, GuardSource, Plan, compile_plan
+from seawall.plan import ArgumentGuard, CodeCache, Fragment, GuardSource, MethodGuard, Plan, Writer, compile_plan
 from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]
@@ -98,6 +98,8 @@ class Composer:
         checks = [check for bound in route.bounds for check in bound.checks]
         wanted = [bound.parameter.type for bound in route.bounds if bound.source is Source.RESOURCE]
         wanted += [kind for check in checks for _, kind in check.resources]
+        guards = list(self.guards(route.policy))
+        wanted += needs_of(guards, route.operation, self.resources)
         held = CallResources(self.resources, wanted)
         compressor = self.exchange.compressor if route.policy.compress else None
         answer = AnswerForm(
@@ -116,7 +118,7 @@ class Composer:
             Answer(self.failures),
             *self.edge,
             *([] if watch is None else [watch]),
-            *self.guards(route.policy),
+            *placed(guards, route, arguments, held),
             Bind(route, carrier, arguments, self.forms, self.max_query_fields),
             encode,
             Invoke(route, arguments, held),
@@ -139,7 +141,10 @@ class Composer:
             carrier.receive(answer),
             Answer(self.failures),
             *self.edge,
-            *self.guards(mount.policy),
+            *(
+                on_method(guard, 'scope["method"] not in ("GET", "HEAD", "OPTIONS")')
+                for guard in self.guards(mount.policy)
+            ),
             Mounted(mount, [*self.exchange.base, *farewell_fields(mount.policy)]),
         ]
         return self._compile(Operation(mount.name, _nothing, (), None), mount.policy, fragments, mount, carrier)
@@ -170,3 +175,38 @@ class Composer:
             codes=self.codes,
             route=route,
         )
+
+
+def needs_of(guards: Sequence[Fragment], operation: Operation, resources: Resources) -> list[Any]:
+    """Return the resource types that *guards* take beside the arguments of *operation*."""
+    return [
+        kind
+        for guard in guards
+        if isinstance(guard, ArgumentGuard)
+        for what, kind in guard.taken(operation, resources.types).values()
+        if what == "resource"
+    ]
+
+
+def on_method(guard: Fragment, unsafe: str) -> Fragment:
+    """Return *guard* as it stands where the expression *unsafe* says whether a call may change something."""
+    return guard.on(unsafe) if isinstance(guard, MethodGuard) else guard
+
+
+def placed(guards: Sequence[Fragment], route: Route, arguments: Arguments, held: CallResources) -> Iterator[Fragment]:
+    """Return *guards* as they stand in the plan of one route: those that look at arguments know where they are."""
+    for guard in guards:
+        if not isinstance(guard, ArgumentGuard):
+            yield on_method(guard, "False" if route.method in ("GET", "HEAD", "OPTIONS") else "True")
+            continue
+        taken = guard.taken(route.operation, held.types)
+
+        def expressions(writer: Writer, taken: Any = taken) -> dict[str, str]:
+            by_kind = {"principal": "call.principal", "call": "call"}
+            return {
+                name: by_kind.get(what)
+                or (held.reference(writer, kind) if what == "resource" else arguments.expressions[name])
+                for name, (what, kind) in taken.items()
+            }
+
+        yield guard.with_arguments(expressions)

@@ -118,9 +118,15 @@ async def guard_websocket(
     try:
         for door in doors:
             door(scope, call)
+        known = not mount.policy.closed
         for guard in guards:
+            if not known and guard.place > Place.AUTHENTICATE:
+                await _admit(mount, call)
+                known = True
             await guard.check(call)
             held.append(guard)
+        if not known:
+            await _admit(mount, call)
         admitted = True
         await mount.app(mount.scope(scope), receive, send)
     except BaseException as raised:
@@ -134,6 +140,12 @@ async def guard_websocket(
         for guard in reversed(held):
             await guard.release(call, error)
         leave(token)
+
+
+async def _admit(mount: Mount, call: Call) -> None:
+    from seawall.auth.guards import admit  # noqa: PLC0415 - services without callers do without
+
+    await admit(mount.policy, call)
 
 
 def _reason(problem: Problem) -> str:

@@ -4,7 +4,7 @@ from seawall.plan.code import CodeCache
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
 from seawall.plan.ending import AnswerBroken, Disconnected
-from seawall.plan.guards import Fragment, Guard, GuardSource, own_guards
+from seawall.plan.guards import ArgumentGuard, Fragment, Guard, GuardSource, MethodGuard, own_guards
 from seawall.plan.places import Place
 from seawall.plan.timeouts import TimeoutField
 from seawall.plan.writer import Writer
@@ -12,6 +12,7 @@ from seawall.plan.writer import Writer
 __all__ = [
     "AnswerBroken",
     "AppResource",
+    "ArgumentGuard",
     "CodeCache",
     "Deadline",
     "Deadlines",
@@ -19,6 +20,7 @@ __all__ = [
     "Fragment",
     "Guard",
     "GuardSource",
+    "MethodGuard",
     "Place",
     "Plan",
     "Step",

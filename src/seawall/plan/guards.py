@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from seawall.call import Call
-from seawall.operation import Policy
+from seawall.operation import Operation, Policy
 from seawall.plan.places import Place
 from seawall.problems import DeclarationError, Problem
 
 if TYPE_CHECKING:
     from seawall.plan.writer import Writer
 
-__all__ = ["Fragment", "Guard", "GuardSource", "own_guards"]
+__all__ = ["ArgumentGuard", "Fragment", "Guard", "GuardSource", "MethodGuard", "own_guards"]
 
 
 @runtime_checkable
@@ -36,6 +36,28 @@ class Fragment(Protocol):
         The generated code finds the local variable ``call`` (the `Call`). What the lines refer to is
         bound with `Writer.bind`; locals of a fragment's own begin with its name.
         """
+
+
+@runtime_checkable
+class ArgumentGuard(Protocol):
+    """A fragment that looks at an operation's arguments; whoever composes the plan tells it where they are."""
+
+    def taken(self, operation: Operation, resources: frozenset[Any]) -> Mapping[str, tuple[str, Any]]:
+        """Return what it takes: name → (``principal``, ``call``, ``resource`` or ``argument``, its type)."""
+        ...
+
+    def with_arguments(self, expressions: Callable[[Writer], Mapping[str, str]]) -> Fragment:
+        """Return the fragment for a plan in which *expressions* stand for what it takes."""
+        ...
+
+
+@runtime_checkable
+class MethodGuard(Protocol):
+    """A fragment that needs to know whether a call may change something, which the transport's method says."""
+
+    def on(self, unsafe: str) -> Fragment:
+        """Return the fragment for a plan in which the expression *unsafe* says so."""
+        ...
 
 
 class Guard:

@@ -8,6 +8,7 @@ An application adds its own to the same file and environment with `AppSettings`.
 from __future__ import annotations
 
 from seawall.settings.admission import AdmissionSettings
+from seawall.settings.auth import AuthSettings
 from seawall.settings.changes import Change, changes, reloaded
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.document import document
@@ -21,6 +22,7 @@ from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Varia
 __all__ = [
     "AdmissionSettings",
     "AppSettings",
+    "AuthSettings",
     "Change",
     "DatabaseSettings",
     "HttpSettings",

@@ -6,9 +6,10 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from seawall.settings.admission import AdmissionSettings
+from seawall.settings.auth import AuthSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.environment import Environment, service_links
 from seawall.settings.errors import Wrong, nearest, report, shown
@@ -33,6 +34,7 @@ OWN_TABLES: tuple[type[Table], ...] = (
     RedisSettings,
     LimitSettings,
     AdmissionSettings,
+    AuthSettings,
 )
 
 # Read elsewhere: the address of the broker by applications (through `Variable`), the last by the command line.
@@ -60,6 +62,7 @@ class Settings:
     redis: RedisSettings = dataclasses.field(default_factory=RedisSettings)
     limit: LimitSettings = dataclasses.field(default_factory=LimitSettings)
     admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
+    auth: AuthSettings = dataclasses.field(default_factory=AuthSettings)
     operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
 
 
@@ -78,24 +81,13 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     reader = Reader(path, os.environ if environ is None else environ)
     _check_top_level(reader)
     _check_variables(reader)
-    service, http = reader.read(ServiceSettings), reader.read(HttpSettings)
-    server, log = reader.read(ServerSettings), reader.read(LogSettings)
-    database, redis = reader.read(DatabaseSettings), reader.read(RedisSettings)
-    limit, admission = reader.read(LimitSettings), reader.read(AdmissionSettings)
-    operations = read_operations(reader.document.get(OPERATIONS_TABLE), reader.file, reader.environ, reader.wrong)
-    if reader.wrong or not (service and http and server and log and database and redis and limit and admission):
-        raise report(reader.wrong)
-    return Settings(
-        service=service,
-        http=http,
-        server=server,
-        log=log,
-        database=database,
-        redis=redis,
-        limit=limit,
-        admission=admission,
-        operations=operations,
+    given: dict[str, Any] = {kind.toml_table: reader.read(kind) for kind in OWN_TABLES}
+    given["operations"] = read_operations(
+        reader.document.get(OPERATIONS_TABLE), reader.file, reader.environ, reader.wrong
     )
+    if reader.wrong or not all(given.values()):
+        raise report(reader.wrong)
+    return Settings(**given)
 
 
 def load_table(kind: type[AppT], path: Path | None, environ: Mapping[str, str] | None) -> AppT:

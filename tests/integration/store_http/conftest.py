@@ -21,10 +21,26 @@ async def http(url, monkeypatch):
     """A client for the store, which answers in this process and keeps its data in an empty database."""
     from seawall.testing import client
     from storefront.app import service
+    from storefront.identity import staff_token
 
     monkeypatch.setenv("STOREFRONT_DATABASE_URL", url)
     async with client(service) as made:
+        made.headers["authorization"] = f"Bearer {staff_token()}"
         yield made
+
+
+@pytest.fixture
+def log_in():
+    """Logs staff in at a server: `await log_in(address, environ)` is what to send."""
+    import httpx
+
+    async def login(address, environ):
+        credentials = {"username": "staff", "password": environ["STOREFRONT_STAFF_PASSWORD"]}
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+            pair = (await http.post(f"{address}/login", json=credentials)).raise_for_status().json()
+        return {"authorization": f"Bearer {pair['access_token']}"}
+
+    return login
 
 
 @pytest.fixture

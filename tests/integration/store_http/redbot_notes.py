@@ -1,4 +1,4 @@
-"""Prints what redbot says about a URL: one JSON object per note and line, ``python redbot_notes.py URL``."""
+"""Prints what redbot says about a URL: one JSON object per note and line, ``python redbot_notes.py URL HEADERS``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def main() -> None:
     config = ConfigParser()
     config.read_dict({"redbot": {"enable_local_access": "True"}})
     resource = HttpResource(config["redbot"])
-    resource.set_request(sys.argv[1])
+    headers = list(json.loads(sys.argv[2]).items())
+    resource.set_request(sys.argv[1], headers=headers)
     resource.on("check_done", thor.stop)
     resource.check()
     thor.run()

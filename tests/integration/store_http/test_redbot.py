@@ -17,12 +17,18 @@ pytestmark = pytest.mark.anyio
 
 NOTES = Path(__file__).with_name("redbot_notes.py")
 SECONDS = 60
+CLOSED = ("/dashboard", "/orders", "/users")
 EXPECTED = {"/items/5": {"The resource has been deprecated."}}  # which is what it is to say
 
 
-async def notes_on(url):
+async def notes_on(url, headers):
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(NOTES), url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        str(NOTES),
+        url,
+        json.dumps(headers),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(SECONDS):
@@ -34,14 +40,16 @@ async def notes_on(url):
     return [json.loads(line) for line in output.splitlines()]
 
 
-async def test_redbot_has_nothing_to_say_against_it(sqlite_url, seed, tmp_path):
+async def test_redbot_has_nothing_to_say_against_it(sqlite_url, seed, tmp_path, log_in):
     from storefront.process import environment, serving
 
     await seed(sqlite_url)
+    environ = environment(sqlite_url)
     async with (
-        serving("storefront.app:service", tmp_path / "server.log", environment(sqlite_url), SystemClock()) as server,
+        serving("storefront.app:service", tmp_path / "server.log", environ, SystemClock()) as server,
         httpx.AsyncClient(base_url=server.address, trust_env=False) as http,
     ):
+        token = await log_in(server.address, environ)
         page = (await http.get("/docs")).text
         assets = [f"/{name}" for name in re.findall(r'(?:src|href)="(docs/assets/[^"]+)"', page)]
         assert len(assets) >= 2
@@ -54,7 +62,7 @@ async def test_redbot_has_nothing_to_say_against_it(sqlite_url, seed, tmp_path):
 
         async def look(path):
             async with limit:
-                return await notes_on(server.address + path)
+                return await notes_on(server.address + path, token if path.startswith(CLOSED) else {})
 
         found = dict(zip(paths, await asyncio.gather(*map(look, paths)), strict=True))
     bad = [

@@ -18,12 +18,13 @@ HERE = Path(__file__).parent
 SECONDS = 240
 
 
-async def test_schemathesis_finds_nothing(sqlite_url, seed, tmp_path):
+async def test_schemathesis_finds_nothing(sqlite_url, seed, tmp_path, log_in):
     from storefront.process import environment, serving
 
     await seed(sqlite_url)
-    log = tmp_path / "server.log"
-    async with serving("storefront.app:service", log, environment(sqlite_url), SystemClock()) as server:
+    log, environ = tmp_path / "server.log", environment(sqlite_url)
+    async with serving("storefront.app:service", log, environ, SystemClock()) as server:
+        token = await log_in(server.address, environ)
         run = await asyncio.to_thread(
             subprocess.run,
             [
@@ -33,6 +34,7 @@ async def test_schemathesis_finds_nothing(sqlite_url, seed, tmp_path):
                     str(HERE / "schemathesis.toml"),
                 ),
                 *("run", f"{server.address}/openapi.json", "--checks", "all", "--no-color"),
+                *("--header", f"Authorization: {token['authorization']}"),
             ],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(HERE)},
@@ -43,7 +45,7 @@ async def test_schemathesis_finds_nothing(sqlite_url, seed, tmp_path):
         )
     print(run.stdout)
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr
-    assert "Selected: 15/15" in run.stdout
+    assert "Selected: 21/21" in run.stdout
     for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
         assert f"✅ {phase}" in run.stdout
     assert not [line for line in log.read_text().splitlines() if '"level":"error"' in line]

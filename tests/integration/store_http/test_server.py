@@ -18,9 +18,10 @@ async def test_traffic_is_answered_as_it_should_be(url, seed, tmp_path):
     from storefront.traffic import drive
 
     await seed(url)
-    tally, clock, log = Tally(), SystemClock(), tmp_path / "server.log"
-    async with serving("storefront.app:service", log, environment(url), clock) as server:
-        await drive(server.address, 3, tally, clock, visitors=4, seed=7)
+    tally, clock, log, environ = Tally(), SystemClock(), tmp_path / "server.log", environment(url)
+    async with serving("storefront.app:service", log, environ, clock) as server:
+        password = environ["STOREFRONT_STAFF_PASSWORD"]
+        await drive(server.address, 3, tally, clock, visitors=4, seed=7, password=password)
     assert tally.complaints == []
     assert tally.requests > 100
     assert {"place order", "create product", "mistakes", "walk pages"} <= set(tally.kinds)
@@ -29,7 +30,7 @@ async def test_traffic_is_answered_as_it_should_be(url, seed, tmp_path):
     assert not [line for line in lines if '"level":"error"' in line]
 
 
-async def test_two_servers_share_a_database(url, seed, tmp_path):
+async def test_two_servers_share_a_database(url, seed, tmp_path, log_in):
     """Stock is sold once, whoever sells it."""
     from storefront.process import environment, serving
 
@@ -40,6 +41,7 @@ async def test_two_servers_share_a_database(url, seed, tmp_path):
         serving("storefront.app:service", tmp_path / "2.log", environ, clock) as second,
         httpx.AsyncClient(trust_env=False, timeout=30) as http,
     ):
+        http.headers.update(await log_in(first.address, environ))  # and known to both, by the secret they share
         new = {"sku": "ONE-1", "name": "Lamp", "category": "Lighting", "price": 1, "stock": 5}
         product = (await http.post(f"{first.address}/products", json=new)).json()["id"]
         order = {"customer_id": 1, "lines": [{"product_id": product, "quantity": 1}]}

@@ -248,9 +248,21 @@ class _SecuritySchemes:
         self.components: dict[str, Any] = {}
 
     def requirement(self, route: Route) -> list[dict[str, list[str]]]:
-        """Return the Security Requirement Objects of *route*: every authenticating guard."""
-        names = [self._name(guard.name, guard.security) for guard in route.policy.guards if guard.security is not None]
-        return [{name: [] for name in names}] if names else []
+        """Return the Security Requirement Objects of *route*: one for each scheme, with every authenticating guard.
+
+        What a scheme lists are the scopes and roles the operation takes (OpenAPI 3.1, Security Requirement Object).
+        """
+        policy = route.policy
+        guards = {
+            self._name(guard.name, guard.security): list[str]() for guard in policy.guards if guard.security is not None
+        }
+        if not (policy.closed and policy.auth):
+            return [guards] if guards else []
+        granted = sorted(policy.scopes | policy.roles)
+        return [
+            guards if scheme.name == "anonymous" else {self._name(scheme.name, scheme.document()): granted, **guards}
+            for scheme in policy.auth
+        ]
 
     def _name(self, guard: str, scheme: Mapping[str, Any]) -> str:
         base = name = re.sub(r"[^A-Za-z0-9._-]+", "_", guard)

@@ -20,6 +20,7 @@ from seawall.operation import bare, union_members
 from seawall.problems import (
     ContentTooLarge,
     DeadlineExceeded,
+    Forbidden,
     HeadersTooLarge,
     InternalError,
     InvalidInput,
@@ -184,8 +185,23 @@ def problems_of(route: Route, further: Sequence[ProblemType] = ()) -> list[Probl
         found.append(Overloaded)
     for guard in route.policy.guards:
         found += guard.problems
+    if route.policy.closed:
+        found += _refusals(route)
     found += (*further, *route.problems)
     return sorted(dict.fromkeys(found), key=lambda problem: problem.status)
+
+
+def _refusals(route: Route) -> list[ProblemType]:
+    from seawall.auth.problems import InsufficientScope, InvalidCredentials  # noqa: PLC0415 - services without callers
+
+    policy = route.policy
+    found: list[ProblemType] = [InvalidCredentials] if policy.auth else []
+    found += [] if any(scheme.name == "anonymous" for scheme in policy.auth) else [Unauthorized]
+    found += [Forbidden, Unauthorized] if policy.roles or policy.allow or policy.denies_everybody else []
+    found += [InsufficientScope, Unauthorized] if policy.scopes else []
+    for scheme in policy.auth:
+        found += scheme.problems
+    return found
 
 
 def _takes_none(bound: Bound) -> bool:
