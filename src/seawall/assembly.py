@@ -23,6 +23,7 @@ from seawall.http.forms import FormLimits
 from seawall.http.health import health_routes
 from seawall.http.hosts import TrustedHosts
 from seawall.http.lifespan import lifespan_target
+from seawall.http.metrics import metrics_routes
 from seawall.http.mounts import Mount, lifespan_of
 from seawall.http.proxies import TrustedProxies
 from seawall.http.route import Route, Template, parse_template
@@ -147,6 +148,7 @@ def assemble(service: Service) -> Built:
     """
     settings = service.settings
     service.resources.order()
+    _see(service, settings)
     base = Policy(timeout=settings.http.timeout, max_body=settings.http.max_body, compress=settings.http.compress)
     routes = _routes(service, base, settings.operations.overrides)
     deadlines = Deadlines(service.clock)
@@ -160,6 +162,7 @@ def assemble(service: Service) -> Built:
     own_plans = (
         *(composer.route(route) for route in own),
         *(composer.probe(route) for route in probes if settings.service.health),
+        *(composer.probe(route) for route in _metrics(service, settings, routes)),
     )
     surface = _surface(service, settings, composer, (*plans, *own_plans), mounted, composer.fallback(base))
     app: Any = surface.app()
@@ -179,6 +182,34 @@ def assemble(service: Service) -> Built:
     )
     documents.built = built
     return built
+
+
+def _see(service: Service, settings: Settings) -> None:
+    """Say what is recorded of every call, and what besides calls is measured."""
+    telemetry, chosen = service.telemetry, settings.telemetry
+    telemetry.traces.configure(
+        chosen.otlp_endpoint, chosen.trace_ratio, follow=chosen.trace_callers, queue=chosen.trace_queue
+    )
+    telemetry.configure(access=settings.log.access, counts=chosen.metrics != "never")
+    tasks, metrics = service.tasks, service.metrics
+    metrics.gauge(
+        "seawall_background_tasks",
+        "Background tasks that have not ended, those about to be restarted included.",
+        lambda: tasks.counts.running,
+    )
+    metrics.gauge(
+        "seawall_background_runs",
+        "Runs of background tasks, by how they ended; and how many were started again.",
+        lambda: {each: getattr(tasks.counts, each) for each in ("finished", "failed", "restarted", "cancelled", "cut")},
+        labels=("outcome",),
+        total=True,
+    )
+
+
+def _metrics(service: Service, settings: Settings, routes: Sequence[Route]) -> Iterator[Route]:
+    prefixes = [mount.prefix for mount in service.mounts]
+    path, readers = settings.telemetry.metrics_path, settings.telemetry.metrics
+    return metrics_routes(service.telemetry.exposition, path, readers, routes, prefixes)
 
 
 def _mounts(service: Service, base: Policy) -> list[Mount]:
@@ -340,7 +371,7 @@ def _composer(service: Service, settings: Settings, deadlines: Deadlines) -> Com
         edge=edge,
         failures=Failures(service.translations, traceback, page),
         resources=service.resources,
-        sources=(own_guards, deadlines.guards),
+        sources=(service.telemetry.guards, own_guards, deadlines.guards),
         codes=CodeCache(),
         forms=FormLimits(http.max_form_fields, http.max_form_files, http.body_timeout),
         max_query_fields=http.max_query_fields,

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Call", "Principal", "TraceContext", "current", "current_call", "enter", "leave"]
+from seawall.propagation import TraceContext, read_traceparent
 
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+__all__ = ["Call", "Principal", "TraceContext", "current", "current_call", "enter", "leave"]
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -33,14 +33,6 @@ class Principal(msgspec.Struct, frozen=True):
     claims: Mapping[str, Any] = {}
 
 
-class TraceContext(msgspec.Struct, frozen=True):
-    """The caller's place in a distributed trace (W3C Trace Context, version 00)."""
-
-    trace_id: str
-    parent_id: str
-    sampled: bool
-
-
 class Call(msgspec.Struct, eq=False, weakref=True):
     """One execution of one operation.
 
@@ -53,6 +45,10 @@ class Call(msgspec.Struct, eq=False, weakref=True):
         principal: Who calls, once a guard has established it.
         expired: Whether the deadline has passed and the call was cancelled for it.
         fields: Header fields to be added to the answer.
+        ended: What ended it before it was done, if anything did.
+        problem: The type of the problem it was answered with, if it was.
+        guard: The guard that refused it, if one did.
+        span: Its span in a trace, where traces are recorded; see `seawall.telemetry.traces`.
     """
 
     id: bytes
@@ -63,6 +59,10 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     principal: Principal | None = None
     expired: bool = False
     fields: list[tuple[bytes, bytes]] | None = None
+    ended: Literal["", "deadline", "disconnect", "shutdown"] = ""
+    problem: str = ""
+    guard: str = ""
+    span: Any = None
 
     @property
     def request_id(self) -> str:
@@ -77,10 +77,7 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     @property
     def trace(self) -> TraceContext | None:
         """The caller's trace, or None when it sent none or a malformed one."""
-        match = _TRACEPARENT.fullmatch(self.header("traceparent") or "")
-        if match is None or not int(match[1], 16) or not int(match[2], 16):
-            return None
-        return TraceContext(match[1], match[2], bool(int(match[3], 16) & 1))
+        return read_traceparent(self.header("traceparent"), self.header("tracestate"))
 
     def header(self, name: str) -> str | None:
         """Return the header field *name* (in any case), or None when it was not sent."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
-from seawall import logs
+from seawall.telemetry import logs
 from seawall.drain import Drain, Listeners
 from seawall.endpoint import Endpoint, bind
 from seawall.http.surface import Surface
@@ -65,6 +65,10 @@ class Server(uvicorn.Server):
             settings.drain_grace,
             self.calls,
         )
+        self._heartbeat = service.telemetry.heartbeat()
+        service.metrics.gauge(
+            "seawall_open_connections", "Connections that are open.", lambda: len(self.server_state.connections)
+        )
         self.overdue = False
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
@@ -107,6 +111,8 @@ class Server(uvicorn.Server):
         """Start the service, then listen, then say so."""
         await super().startup(sockets)
         if self.started:
+            self._heartbeat.start()
+            self._service.telemetry.traces.offer()
             self._ready()
 
     def calls(self) -> set[asyncio.Task[Any]]:
@@ -136,6 +142,7 @@ class Server(uvicorn.Server):
             self.overdue = True
             logger.error("the service did not stop within %g s and was left as it is", self._seconds)
         finally:
+            self._heartbeat.stop()
             self._service.lifecycle.cut.calls += self.lifespan.cancelled
             ticking.cancel()
             await asyncio.wait({ticking})

@@ -17,6 +17,8 @@ from seawall.lifecycle import Lifecycle, Living
 from seawall.operation import Operation, PolicyOptions, describe
 from seawall.problems import DeclarationError, Problem
 from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
+from seawall.telemetry.metrics.metrics import Metrics
+from seawall.telemetry.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from seawall.assembly import Built
@@ -101,6 +103,9 @@ class Service(Group, Living):
         self.lifecycle = Lifecycle(self.clock, self.random)
         self.host = Host()
         """This process's place among those that serve the service; the server sets it before plans are compiled."""
+        self.telemetry = Telemetry(name, version, self.clock, self.random, lambda: self.host)
+        """What is seen of it: metrics, access lines, traces."""
+        self.lifecycle.tasks.around = self.telemetry.traces.background
         self.mounts: list[MountDeclaration] = []
         self.middlewares: list[Callable[[App], App]] = []
         self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
@@ -221,6 +226,11 @@ class Service(Group, Living):
             yield
         self.rebuild()
 
+    @property
+    def metrics(self) -> Metrics:
+        """The service's metrics; capabilities and operations add their own."""
+        return self.telemetry.metrics
+
     # -- how it is served
 
     def middleware(self, factory: Callable[..., App], /, *arguments: Any, **options: Any) -> None:
@@ -335,6 +345,7 @@ class Service(Group, Living):
         built = self.build()
         seconds = self.settings.server.shutdown_seconds
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self.telemetry.running())
             await stack.enter_async_context(self.lifecycle.holding(self.resources, seconds))
             built.provide(self.resources.values)
             stack.callback(built.close)

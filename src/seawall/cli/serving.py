@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from seawall import logs
+from seawall.telemetry import logs
 from seawall.cli.report import CommandError
 from seawall.cli.target import load_service, parse_target
 from seawall.clock import Clock

@@ -5,11 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Writer"]
+__all__ = ["Subject", "Writer"]
 
 _NOT_A_NAME = re.compile(r"\W+")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a plan is for, as far as fragments that stand in every plan need to know.
+
+    Args:
+        operation: The operation's name; empty for what answers where there is none.
+        carrier: What hands the calls over.
+        method: The HTTP method; empty where there are several, or none.
+        path: The template of the path; empty where there is none.
+    """
+
+    operation: str = ""
+    carrier: str = ""
+    method: str = ""
+    path: str = ""
 
 
 class Writer:
@@ -19,9 +37,10 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "namespace", "task")
+    __slots__ = ("_depth", "_ids", "_lines", "namespace", "subject", "task")
 
-    def __init__(self) -> None:
+    def __init__(self, subject: Subject | None = None) -> None:
+        self.subject = subject or Subject()
         self.task: str | None = None
         """An expression for the running task, where one is known already; finding it out costs a function call."""
         self._lines: list[str] = []

@@ -14,6 +14,7 @@ from seawall.settings.loading import Settings, load
 from seawall.settings.operations import OperationsSettings
 from seawall.settings.own import HttpSettings, LogSettings, ServerSettings, ServiceSettings
 from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Variable, WholeSeconds
+from seawall.settings.telemetry import TelemetrySettings
 
 __all__ = [
     "AppSettings",
@@ -28,6 +29,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Size",
+    "TelemetrySettings",
     "Variable",
     "WholeSeconds",
     "changes",

@@ -8,7 +8,7 @@ import re
 import pytest
 import structlog
 
-from seawall import logs
+from seawall.telemetry import logs
 from seawall.call import Call, enter, leave
 
 
