@@ -77,7 +77,11 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     @property
     def trace(self) -> TraceContext | None:
         """The caller's trace, or None when it sent none or a malformed one."""
-        return read_traceparent(self.header("traceparent"), self.header("tracestate"))
+        field = self.metadata.get(b"traceparent")
+        if field is None:
+            return None
+        state = self.metadata.get(b"tracestate")
+        return read_traceparent(field.decode("latin-1"), None if state is None else state.decode("latin-1"))
 
     def header(self, name: str) -> str | None:
         """Return the header field *name* (in any case), or None when it was not sent."""

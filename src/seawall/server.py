@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
-from seawall.telemetry import logs
 from seawall.drain import Drain, Listeners
 from seawall.endpoint import Endpoint, bind
 from seawall.http.surface import Surface
@@ -23,6 +22,7 @@ from seawall.lifecycle import Lifecycle
 from seawall.lifespan import Lifespan
 from seawall.problems import ConfigurationError, SeawallError
 from seawall.protocol import BoundedProtocol, ConnectionLimits, bounded_protocol, sweep
+from seawall.telemetry import logs
 from seawall.wire import wire_protocol
 
 if TYPE_CHECKING:

@@ -35,15 +35,16 @@ class TelemetrySettings(Table, table="telemetry", env_prefix="SEAWALL_TELEMETRY_
 
     metrics: Literal["never", "loopback", "always"] = Field(
         default="loopback",
-        description="Who may read the metrics: nobody (then nothing is counted), callers on this machine, or everybody.",
+        description="Who may read the metrics: nobody (then nothing is counted), callers on this machine, or "
+        "everybody.",
     )
     metrics_path: Annotated[str, AfterValidator(_path)] = Field(
         default="/metrics", max_length=200, description="Where they are read."
     )
     otlp_endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
         default=None,
-        description="The collector that traces are sent to, by OTLP over HTTP, such as `http://localhost:4318`; without "
-        "one, none are recorded. Needs the extra `otel`.",
+        description="The collector that traces are sent to, by OTLP over HTTP, such as `http://localhost:4318`; "
+        "without one, none are recorded. Needs the extra `otel`.",
     )
     trace_ratio: Reloadable[float] = Field(
         default=0.1, ge=0, le=1, description="How many of the calls are recorded that no caller has decided about."

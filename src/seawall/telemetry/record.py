@@ -16,6 +16,7 @@ from seawall.clock import Clock
 from seawall.plan import Place, Writer
 from seawall.problems import Problem
 from seawall.telemetry.logs.access import MOST_LINES, AccessLog
+from seawall.telemetry.logs.lines import FIELDS, Form, Forms
 from seawall.telemetry.metrics.board import BOUNDS, SUM, Exemplar
 from seawall.telemetry.metrics.metrics import CallSeries, Metrics
 from seawall.telemetry.traces.traces import Recording, Traces
@@ -128,13 +129,29 @@ class Record:
 
     def _add_line(self, writer: Writer, access: AccessLog, what: tuple[str, str, str]) -> None:
         status, method, path = what
-        add, lines = writer.bind("add_line", access.pending.append), writer.bind("access_lines", access.pending)
-        route = writer.bind("route", writer.subject.path)
+        add, lines = writer.bind("add_line", access.pending.extend), writer.bind("access_lines", access.pending)
         attend = writer.bind("attend", access.attend)
+        subject = writer.subject
+        if subject.carrier == "asgi":  # HEAD is answered by the plan for GET
+            forms = Forms(subject.operation, subject.path)
+            find, new = writer.bind("form", forms.get), writer.bind("new_form", forms.new)
+            form = f"{find}({method}) or {new}({method})"
+        else:
+            form = writer.bind("form", Form(subject.operation, subject.method, subject.path))
+
+        request_id, headers = ("call.id", "call.metadata") if subject.carrier == "direct" else ("request_id", "headers")
+        marks = "call.span is None"
+        if self.traces is not None:
+            marks = f"call.span is {writer.bind('unsampled', self.traces.unsampled)}"
+        # Without a problem, a principal, a span and a caller's trace, the call itself need not be kept.
+        whole = f'{marks} and not call.problem and call.principal is None and b"traceparent" not in {headers}'
 
         def write() -> None:
-            writer.line(f"{add}((record_ended, record_took, {status}, call, {method}, {route}, {path}))")
-            with writer.block(f"if not 1 < len({lines}) < {MOST_LINES}:"):
+            writer.line(
+                f"{add}((record_ended, record_took, {status}, {request_id}, {form}, {path}, call.peer, "
+                f'{headers}.get(b"user-agent"), None if {whole} else call))'
+            )
+            with writer.block(f"if not {FIELDS} < len({lines}) < {FIELDS * MOST_LINES}:"):
                 writer.line(f"{attend}()")
 
         if writer.subject.carrier != "direct":
@@ -186,7 +203,9 @@ class Recorder:
         if span is not None:
             self._end(span, call, method, status, took, error)
         if record.access is not None and (outer is None or outer.old_value is Token.MISSING):
-            record.access.pending.append((ended, took, status, call, method, self.route, path))
+            form = Form(call.operation, method, self.route)
+            agent = call.metadata.get(b"user-agent")
+            record.access.pending.extend((ended, took, status, call.id, form, path, call.peer, agent, call))
             record.access.attend()
 
     def end_span(self, span: Recording, call: Call, method: str, status: int, took: float) -> None:

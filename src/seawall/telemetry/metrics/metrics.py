@@ -7,25 +7,22 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from seawall.host import Host
 from seawall.problems import DeclarationError
+from seawall.telemetry.methods import METHODS, OTHER
 from seawall.telemetry.metrics.board import Board, Key, part_bytes
 from seawall.telemetry.metrics.families import BY_KIND, OWN, Family, Kind, Sample
 
 __all__ = ["CallSeries", "Counter", "Metrics", "Readings"]
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
-OTHER = "_OTHER"
-"""What OpenTelemetry calls a method that is none of HTTP's; here also a status that is none."""
 MOST_LABELLED = 1000
 """Values one gauge or counter may have, by its labels; further ones are left out and counted as `OTHER`."""
 
 logger = logging.getLogger("seawall.metrics")
 
-Readings = Union[float, Mapping[Union[str, tuple[str, ...]], float]]
+Readings = float | Mapping[str | tuple[str, ...], float]
 """What a gauge reads: one number, or one for each value of its labels (a tuple where it has several)."""
 
 
@@ -54,7 +51,7 @@ class CallSeries:
     def new_for(self, pair: tuple[str, int]) -> int:
         """Return where the histogram for a method and a status begins."""
         method, status = pair
-        return self._claim(pair, method if method in _METHODS else OTHER, _status(status))
+        return self._claim(pair, method if method in METHODS else OTHER, _status(status))
 
     def _claim(self, known_by: object, *labels: str) -> int:
         place = self._board.claim((*self._key, *labels))
@@ -249,7 +246,7 @@ class Metrics:
                 words = (values,) if isinstance(values, str) else values
                 labels = {label: str(word) for label, word in zip(gauge.labels, words, strict=True)}
                 samples.append(Sample(line, labels, float(value)))
-        except Exception:  # noqa: BLE001 - whatever a gauge of the user's own raises
+        except Exception:
             if name not in self._failed:
                 self._failed.add(name)
                 logger.exception("gauge %s cannot be read and is left out", name)
