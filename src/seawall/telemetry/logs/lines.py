@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from seawall.call import Call
-from seawall.telemetry.logs.redaction import without_credentials
+from seawall.telemetry.logs.redaction import in_one_line, without_credentials
 from seawall.telemetry.methods import METHODS, OTHER
 from seawall.telemetry.traces.identity import identity
 
@@ -137,10 +137,11 @@ class Lines:
             client = of_client.get((peer[0] if peer else None, agent))
             if client is None:
                 client = self._client(peer[0] if peer else None, agent)
-            if "://" in path:
-                path = without_credentials(path)  # noqa: PLW2901 - what stands in the line
+            shown = encode(path if "://" not in path else without_credentials(path)).decode()
+            if not shown.isascii():
+                shown = in_one_line(shown)
             add(
-                f'{{"timestamp":"{stamp}",{form.get(status) or form.new(status)},"url.path":{encode(path).decode()},'
+                f'{{"timestamp":"{stamp}",{form.get(status) or form.new(status)},"url.path":{shown},'
                 f'"request_id":"{request_id}","duration":{took:.6f}{client}{"" if call is None else _rest(call)}}}\n'
             )
         return "".join(lines)
@@ -163,7 +164,8 @@ def _keep(kept: dict[Any, str], key: Any, found: str) -> None:
 
 def _members(fields: Mapping[str, Any]) -> str:
     """Return *fields* that say something as members of a JSON object, without its braces."""
-    return _encode({name: value for name, value in fields.items() if value is not None and value != ""})[1:-1].decode()
+    said = {name: value for name, value in fields.items() if value is not None and value != ""}
+    return in_one_line(_encode(said)[1:-1].decode())
 
 
 def _rest(call: Call) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["HIDDEN", "Secret", "hide", "is_secret_name", "without_credentials"]
+__all__ = ["HIDDEN", "Secret", "hide", "in_one_line", "is_secret_name", "without_credentials"]
 
 HIDDEN = "[hidden]"
 _DEEPEST = 6
@@ -19,6 +19,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 # user:password@host in a URL: what drivers put into the errors they raise.
+_LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 _USERINFO = re.compile(r"(?<=://)([^\s/:@'\"]{0,256}):[^\s/@'\"]{1,1024}@")
 
 
@@ -59,6 +60,13 @@ def is_secret_name(name: str) -> bool:
 def without_credentials(text: str) -> str:
     """Return *text* with the passwords in its URLs struck out."""
     return _USERINFO.sub(rf"\1:{HIDDEN}@", text) if "://" in text else text
+
+
+def in_one_line(text: str) -> str:
+    """Return the JSON document *text* without characters that JSON allows and some readers end a line at."""
+    if text.isascii():
+        return text.replace("\x7f", "\\u007f")
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def hide(value: Any, depth: int = 0) -> Any:

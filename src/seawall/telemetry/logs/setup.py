@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import IO, Any, Literal
 
 from seawall.call import current
-from seawall.telemetry.logs.redaction import HIDDEN, hide, is_secret_name, without_credentials
+from seawall.telemetry.logs.redaction import HIDDEN, hide, in_one_line, is_secret_name, without_credentials
 from seawall.telemetry.logs.sink import Sink, SinkCounts
 from seawall.telemetry.traces.identity import identity
 
@@ -224,7 +224,7 @@ def _for_machines() -> list[Any]:
 
     def dumps(event: Mapping[str, Any], **_: Any) -> str:
         try:
-            return encode({str(key): value for key, value in event.items()}).decode()
+            return in_one_line(encode({str(key): value for key, value in event.items()}).decode())
         except Exception:  # noqa: BLE001 - a number too large for JSON, half a surrogate pair: shown as Python shows it
             return encode({ascii(key)[1:-1]: ascii(value) for key, value in event.items()}).decode()
 
