@@ -50,7 +50,9 @@ SEAWALL_VARIABLES = (("SEAWALL_LOG_ACCESS", "false"), ("SEAWALL_TELEMETRY_METRIC
 
 CONTENDERS = (
     Contender("raw", "uvicorn", "benchmarks.contenders.raw_app:app", ("uvicorn", "msgspec"), routes=False),
-    Contender("seawall", "seawall", "benchmarks.contenders.seawall_app:service", ("seawall",), variables=SEAWALL_VARIABLES),
+    Contender(
+        "seawall", "seawall", "benchmarks.contenders.seawall_app:service", ("seawall",), variables=SEAWALL_VARIABLES
+    ),
     Contender(
         "seawall-asgi",
         "seawall",

@@ -24,12 +24,13 @@ PARENT = ("traceparent", f"00-{TRACE}-{SPAN}-01")
 
 
 def samples(server, name, **labels):
-    found = []
-    for family in parse(server.request("GET", "/metrics").body.decode()):
-        for sample in family.samples:
-            if sample.name == name and labels.items() <= sample.labels.items():
-                found.append((sample.labels, sample.value))
-    return found
+    families = parse(server.request("GET", "/metrics").body.decode())
+    return [
+        (sample.labels, sample.value)
+        for family in families
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
 
 
 def logged(path):
@@ -139,7 +140,7 @@ def test_a_full_disk_is_not_noticed_by_callers_and_counted():
         server = Server(port_of(process), process, Path("/dev/full"))
         assert all(server.request("GET", f"/orders/{number + 20}").status == 200 for number in range(50))
         time.sleep(0.2)
-        lost = dict((labels["reason"], value) for labels, value in samples(server, "seawall_log_lines_lost_total"))
+        lost = {labels["reason"]: value for labels, value in samples(server, "seawall_log_lines_lost_total")}
         assert lost["refused"] >= 50
     finally:
         process.terminate()
@@ -153,7 +154,7 @@ def test_a_log_pipe_that_is_closed_is_not_noticed_by_callers_and_counted():
         process.stderr.close()
         assert all(server.request("GET", f"/orders/{number + 20}").status == 200 for number in range(50))
         time.sleep(0.2)
-        lost = dict((labels["reason"], value) for labels, value in samples(server, "seawall_log_lines_lost_total"))
+        lost = {labels["reason"]: value for labels, value in samples(server, "seawall_log_lines_lost_total")}
         assert lost["refused"] >= 50
     finally:
         process.terminate()
@@ -266,7 +267,7 @@ def test_a_collector_that_takes_nothing_is_not_noticed(tmp_path, how):
                 assert wire.recv(65536).startswith(b"HTTP/1.1 200")
                 if number % 50 == 49:
                     connection.__exit__(None, None, None)
-            found = dict((labels["outcome"], value) for labels, value in samples(server, "seawall_spans_total"))
+            found = {labels["outcome"]: value for labels, value in samples(server, "seawall_spans_total")}
             assert found["sent"] == 0
             if how == "slow":
                 assert found["dropped"] >= 800

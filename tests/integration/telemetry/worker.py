@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from shop import service
+
 from seawall.endpoint import inherit
 from seawall.host import Arena, Host
 from seawall.server import serve
 from seawall.telemetry import logs
-from shop import service
 
 slot, slots, arena, listener = map(int, sys.argv[1:])
 service.host = Host(slot, slots, Arena(arena))

@@ -59,7 +59,7 @@ def test_a_well_formed_traceparent_is_read(field, found):
         f"00-{TRACE}-{SPAN}",
         f"{GOOD}, {GOOD}",
         f"{GOOD},{GOOD}",
-        f"0٠-{TRACE}-{SPAN}-01",
+        f"0\u0660-{TRACE}-{SPAN}-01",
         GOOD + "\x00",
         "00" * 10_000,
     ],

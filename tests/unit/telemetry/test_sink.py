@@ -59,7 +59,7 @@ def test_a_closed_buffer_and_a_line_that_cannot_be_formatted_fail_nobody():
     out = io.StringIO()
     handler = LineHandler(out, is_json=True)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.Logger("shop")
+    logger = logging.Logger("shop")  # noqa: LOG001 - one that nothing else hears of
     logger.addHandler(handler)
     logger.info("%s", Broken())
     assert "could not be formatted: RuntimeError" in out.getvalue()

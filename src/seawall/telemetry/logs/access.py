@@ -18,7 +18,7 @@ __all__ = ["FLUSH_SECONDS", "MOST_LINES", "AccessLog"]
 
 FLUSH_SECONDS = 0.05
 """Seconds a line waits at the most before it is handed to the log."""
-MOST_LINES = 100
+MOST_LINES = 1000
 """Lines that may wait."""
 
 logger = logging.getLogger("seawall.access")

@@ -22,7 +22,7 @@ MOST_LABELLED = 1000
 
 logger = logging.getLogger("seawall.metrics")
 
-Readings = float | Mapping[str | tuple[str, ...], float]
+Readings = float | Mapping[str, float] | Mapping[tuple[str, ...], float]
 """What a gauge reads: one number, or one for each value of its labels (a tuple where it has several)."""
 
 
