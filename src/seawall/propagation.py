@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -129,6 +128,8 @@ def read_baggage(field: str | None) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     if not field:
         return found
+    from urllib.parse import unquote  # noqa: PLC0415 - hardly any call brings baggage
+
     for word in field[: 4 * BAGGAGE_BYTES].split(",", 4 * BAGGAGE_MEMBERS)[: 4 * BAGGAGE_MEMBERS]:
         match = _BAGGAGE_MEMBER.fullmatch(word.strip(" \t"))
         if match is not None:
@@ -139,6 +140,8 @@ def read_baggage(field: str | None) -> dict[str, tuple[str, str]]:
 
 def format_baggage(members: Iterable[tuple[str, tuple[str, str]]]) -> str:
     """Return the header field for *members* within the limits, without those whose key is no token."""
+    from urllib.parse import quote  # noqa: PLC0415 - as above
+
     words: list[str] = []
     total = -1
     for key, (value, properties) in members:

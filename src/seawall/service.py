@@ -17,12 +17,11 @@ from seawall.lifecycle import Lifecycle, Living
 from seawall.operation import Operation, PolicyOptions, describe
 from seawall.problems import DeclarationError, Problem
 from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
-from seawall.telemetry.metrics.metrics import Metrics
-from seawall.telemetry.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from seawall.assembly import Built
     from seawall.settings import Change, Settings
+    from seawall.telemetry import Metrics, Telemetry
 
 __all__ = ["Service"]
 
@@ -103,15 +102,14 @@ class Service(Group, Living):
         self.lifecycle = Lifecycle(self.clock, self.random)
         self.host = Host()
         """This process's place among those that serve the service; the server sets it before plans are compiled."""
-        self.telemetry = Telemetry(name, version, self.clock, self.random, lambda: self.host)
-        """What is seen of it: metrics, access lines, traces."""
-        self.lifecycle.tasks.around = self.telemetry.traces.background
+        self.lifecycle.tasks.around = lambda name: self.telemetry.traces.background(name)  # noqa: PLW0108 - not made yet
         self.mounts: list[MountDeclaration] = []
         self.middlewares: list[Callable[[App], App]] = []
         self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
         self.unrouted: list[tuple[Operation, Mapping[str, Any]]] = []
         self._settings = settings
         self._built: Built | None = None
+        self._telemetry: Telemetry | None = None
 
     # -- what it offers
 
@@ -225,6 +223,15 @@ class Service(Group, Living):
             self.rebuild()
             yield
         self.rebuild()
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What is seen of it: metrics, access lines, traces."""
+        if self._telemetry is None:
+            from seawall.telemetry import Telemetry  # noqa: PLC0415 - not for those who only import Seawall
+
+            self._telemetry = Telemetry(self.name, self.version, self.clock, self.random, lambda: self.host)
+        return self._telemetry
 
     @property
     def metrics(self) -> Metrics:

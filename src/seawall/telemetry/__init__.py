@@ -1,4 +1,4 @@
-"""Logs, metrics and traces: what is seen of a service, at a cost of about a microsecond a call."""
+"""Logs, metrics and traces: what is seen of a service, for less than two microseconds a call."""
 
 from seawall.telemetry.logs.redaction import Secret
 from seawall.telemetry.metrics.metrics import Counter, Metrics

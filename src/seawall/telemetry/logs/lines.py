@@ -1,7 +1,7 @@
 """Encodes access lines, most of whose parts are those of a line before.
 
 What belongs to an operation and a status, and what belongs to a client, is encoded once and kept; what is left are the
-time, the id, the path and the duration. It takes a third of the time one pass over all fields does. The names of the
+time, the id, the path and the duration: less work than one pass over all fields. The names of the
 fields are those of OpenTelemetry's semantic conventions.
 """
 
