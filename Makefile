@@ -55,6 +55,7 @@ format: $(READY) ## Put the code into its form
 	@$(BIN)/ruff format --quiet .
 
 bench: $(READY) ## Measure Seawall side by side with its peers (needs wrk; Go for net/http and Gin)
+	@$(BIN)/python benchmarks/guards.py
 	@$(BIN)/python benchmarks/run.py $(BENCH)
 
 openapi: $(READY) ## Print the store's API document

@@ -45,18 +45,21 @@ UVICORN_OPTIONS = (
     "--no-server-header",
 )
 
-# What `seawall run` needs to be as quiet as the others: one worker, no access lines.
 SEAWALL_OPTIONS: tuple[str, ...] = ()
+# What `seawall run` needs to be as quiet as the others, which log and count nothing.
+SEAWALL_VARIABLES = (("SEAWALL_LOG_ACCESS", "false"), ("SEAWALL_TELEMETRY_METRICS", "never"))
 
 CONTENDERS = (
     Contender("raw", "uvicorn", "benchmarks.contenders.raw_app:app", ("uvicorn", "msgspec"), routes=False),
-    Contender("seawall", "seawall", "benchmarks.contenders.seawall_app:service", ("seawall",)),
+    Contender(
+        "seawall", "seawall", "benchmarks.contenders.seawall_app:service", ("seawall",), variables=SEAWALL_VARIABLES
+    ),
     Contender(
         "seawall-asgi",
         "seawall",
         "benchmarks.contenders.seawall_app:service",
         ("seawall",),
-        variables=(("SEAWALL_SERVER_CARRIER", "asgi"),),
+        variables=(("SEAWALL_SERVER_CARRIER", "asgi"), *SEAWALL_VARIABLES),
     ),
     Contender("starlette", "uvicorn", "benchmarks.contenders.starlette_app:app", ("starlette",)),
     Contender("fastapi", "uvicorn", "benchmarks.contenders.fastapi_app:app", ("fastapi", "pydantic")),

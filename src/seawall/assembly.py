@@ -25,6 +25,7 @@ from seawall.http.forms import FormLimits
 from seawall.http.health import health_routes
 from seawall.http.hosts import TrustedHosts
 from seawall.http.lifespan import lifespan_target
+from seawall.http.metrics import metrics_routes
 from seawall.http.mounts import Mount, lifespan_of
 from seawall.http.proxies import TrustedProxies
 from seawall.http.route import Route, Template, parse_template
@@ -204,6 +205,7 @@ def assemble(service: Service) -> Built:
     """
     settings = service.settings
     service.resources.order()
+    _see(service, settings)
     configure_guards(service)
     base = Policy(
         timeout=settings.http.timeout,
@@ -226,6 +228,7 @@ def assemble(service: Service) -> Built:
     own_plans = (
         *(composer.route(route) for route in own),
         *(composer.probe(route) for route in probes if settings.service.health),
+        *(composer.probe(route) for route in _metrics(service, settings, routes)),
     )
     fallback = composer.fallback(base)
     tables = _tables(service, (*plans, *own_plans), fallback)
@@ -292,6 +295,34 @@ def _limit_options(settings: Settings) -> LimitOptions:
 
 def _admission_options(settings: Settings) -> AdmissionOptions:
     return AdmissionOptions(**settings.admission.model_dump())
+
+
+def _see(service: Service, settings: Settings) -> None:
+    """Say what is recorded of every call, and what besides calls is measured."""
+    telemetry, chosen = service.telemetry, settings.telemetry
+    telemetry.traces.configure(
+        chosen.otlp_endpoint, chosen.trace_ratio, follow=chosen.trace_callers, queue=chosen.trace_queue
+    )
+    telemetry.configure(access=settings.log.access, counts=chosen.metrics != "never")
+    tasks, metrics = service.tasks, service.metrics
+    metrics.gauge(
+        "seawall_background_tasks",
+        "Background tasks that have not ended, those about to be restarted included.",
+        lambda: tasks.counts.running,
+    )
+    metrics.gauge(
+        "seawall_background_runs",
+        "Runs of background tasks, by how they ended; and how many were started again.",
+        lambda: {each: getattr(tasks.counts, each) for each in ("finished", "failed", "restarted", "cancelled", "cut")},
+        labels=("outcome",),
+        total=True,
+    )
+
+
+def _metrics(service: Service, settings: Settings, routes: Sequence[Route]) -> Iterator[Route]:
+    prefixes = [mount.prefix for mount in service.mounts]
+    path, readers = settings.telemetry.metrics_path, settings.telemetry.metrics
+    return metrics_routes(service.telemetry.exposition, path, readers, routes, prefixes)
 
 
 def _mounts(service: Service, base: Policy) -> list[Mount]:
@@ -458,6 +489,7 @@ def _composer(
         failures=Failures(service.translations, traceback, page),
         resources=service.resources,
         sources=(
+            service.telemetry.guards,
             own_guards,
             admission_guards(service.admission, service.clock),
             rate_limits(lambda: service.limits),

@@ -14,10 +14,9 @@ from typing import Any, Literal
 import msgspec
 
 from seawall.clock import Clock
+from seawall.propagation import TraceContext, read_traceparent
 
-__all__ = ["Call", "Ended", "Principal", "TraceContext", "current", "current_call", "enter", "leave"]
-
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+__all__ = ["Call", "Principal", "TraceContext", "current", "current_call", "enter", "leave"]
 
 
 Ended = Literal["", "deadline", "disconnect", "shutdown"]
@@ -40,14 +39,6 @@ class Principal(msgspec.Struct, frozen=True):
     claims: Mapping[str, Any] = {}
 
 
-class TraceContext(msgspec.Struct, frozen=True):
-    """The caller's place in a distributed trace (W3C Trace Context, version 00)."""
-
-    trace_id: str
-    parent_id: str
-    sampled: bool
-
-
 class Call(msgspec.Struct, eq=False, weakref=True):
     """One execution of one operation.
 
@@ -62,6 +53,9 @@ class Call(msgspec.Struct, eq=False, weakref=True):
         fields: Header fields to be added to the answer.
         outer: The call within which this one was made by `Service.call`.
         asked: How often the call's task had been asked to stop before this call was ended.
+        problem: The type of the problem it was answered with, if it was.
+        guard: The guard that refused it, if one did.
+        span: Its span in a trace, where traces are recorded; see `seawall.telemetry.traces`.
     """
 
     id: bytes
@@ -74,6 +68,9 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     fields: list[tuple[bytes, bytes]] | None = None
     outer: Call | None = None
     asked: int = 0
+    problem: str = ""
+    guard: str = ""
+    span: Any = None
 
     @property
     def request_id(self) -> str:
@@ -88,10 +85,11 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     @property
     def trace(self) -> TraceContext | None:
         """The caller's trace, or None when it sent none or a malformed one."""
-        match = _TRACEPARENT.fullmatch(self.header("traceparent") or "")
-        if match is None or not int(match[1], 16) or not int(match[2], 16):
+        field = self.metadata.get(b"traceparent")
+        if field is None:
             return None
-        return TraceContext(match[1], match[2], bool(int(match[3], 16) & 1))
+        state = self.metadata.get(b"tracestate")
+        return read_traceparent(field.decode("latin-1"), None if state is None else state.decode("latin-1"))
 
     def remaining(self, clock: Clock) -> float | None:
         """Return the seconds until the deadline, 0 once it has passed; None where there is none.

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from seawall import logs
 from seawall.clock import Clock
 from seawall.drain import NEWCOMER_SECONDS
 from seawall.endpoint import Endpoint, bind
@@ -29,6 +28,7 @@ from seawall.lifecycle.budget import CALLS_UNTIL, TASKS_UNTIL
 from seawall.lifespan import Lifespan
 from seawall.problems import BadRequest, ConfigurationError
 from seawall.server import OVERTIME, reload_settings, run_and_end, run_to_the_end, tell_ready
+from seawall.telemetry import logs
 from seawall.tls import Certificates, TlsFiles, tls_files
 from seawall.watch import Beat, Ready, Reloading, Stopping, Unwatched, Watch
 
@@ -227,6 +227,8 @@ class Server:
         self._listening: list[Listening] = []
         self._exit = asyncio.Event()
         self._watch = watch
+        self._service = service
+        self._heartbeat = service.telemetry.heartbeat()
         self.overdue = False
         self.broken = False
 
@@ -248,6 +250,8 @@ class Server:
         self._ready()
         told = asyncio.ensure_future(self._exit.wait())
         beating = asyncio.ensure_future(self._beat())
+        self._heartbeat.start()
+        self._service.telemetry.traces.offer()
         tasks = self._tasks()
         await asyncio.wait({told, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
@@ -263,6 +267,7 @@ class Server:
             logger.error("the service did not stop within %g s and was left as it is", self._settings.shutdown_seconds)
         finally:
             self._lifecycle.cut.calls += self.lifespan.cancelled
+            self._heartbeat.stop()
             beating.cancel()
             await asyncio.wait({beating})
 
@@ -331,7 +336,6 @@ def serve(
     endpoint: Endpoint | None = None,
     *,
     level: str | None = None,
-    wrap: Callable[[Any], Any] | None = None,  # noqa: ARG001 - takes what `seawall.server.serve` does
     watch: Watch | None = None,
 ) -> int:
     """Serve *service* by granian until SIGINT or SIGTERM, and return the exit status; see `seawall.server.serve`.

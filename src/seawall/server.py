@@ -17,7 +17,6 @@ from weakref import WeakSet
 import msgspec
 import uvicorn
 
-from seawall import logs
 from seawall.drain import Drain, Listeners
 from seawall.endpoint import Endpoint, bind
 from seawall.http.surface import Surface
@@ -25,6 +24,7 @@ from seawall.lifecycle import Lifecycle
 from seawall.lifespan import Lifespan
 from seawall.problems import ConfigurationError, SeawallError
 from seawall.protocol import BoundedProtocol, ConnectionLimits, bounded_protocol, sweep
+from seawall.telemetry import logs
 from seawall.tls import Certificates, tls_files
 from seawall.watch import Beat, Ready, Reloading, Stopped, Stopping, Unwatched, Watch
 from seawall.wire import wire_protocol
@@ -79,6 +79,10 @@ class Server(uvicorn.Server):
             settings.drain_grace,
             self.calls,
             self._arriving,
+        )
+        self._heartbeat = service.telemetry.heartbeat()
+        service.metrics.gauge(
+            "seawall_open_connections", "Connections that are open.", lambda: len(self.server_state.connections)
         )
         self.overdue = False
 
@@ -147,6 +151,8 @@ class Server(uvicorn.Server):
             for each in sockets or ()
         ]
         self.started = True
+        self._heartbeat.start()
+        self._service.telemetry.traces.offer()
         self._ready()
 
     @property
@@ -197,6 +203,7 @@ class Server(uvicorn.Server):
             self.overdue = True
             logger.error("the service did not stop within %g s and was left as it is", self._seconds)
         finally:
+            self._heartbeat.stop()
             self._service.lifecycle.cut.calls += self.lifespan.cancelled
             ticking.cancel()
             await asyncio.wait({ticking})
@@ -258,7 +265,6 @@ def serve(
     endpoint: Endpoint | None = None,
     *,
     level: str | None = None,
-    wrap: Callable[[Any], Any] | None = None,
     watch: Watch | None = None,
 ) -> int:
     """Serve *service* until SIGINT or SIGTERM, and return the exit status.
@@ -268,7 +274,6 @@ def serve(
         settings: How.
         endpoint: Where, closed in the end; what the settings say by default.
         level: The least severe lines to log, whatever the settings say and come to say.
-        wrap: Puts an ASGI middleware around the service.
         watch: Who is told how it goes; a worker's supervisor, which says itself that the service listens.
 
     Returns:
@@ -291,12 +296,11 @@ def serve(
             endpoint.close()
             raise
     logs.quieter_server(level or settings.log.level)
-    # A middleware speaks ASGI and must see every request, so with one no request goes the short way.
     surface = None
-    if server_settings.carrier == "wire" and wrap is None:
+    if server_settings.carrier == "wire":
         built.use_wire()
         surface = built.surface
-    config = uvicorn_config(wrap(service.asgi) if wrap else service.asgi, settings, surface)
+    config = uvicorn_config(service.asgi, settings, surface)
     config.load()
     lifespan = Lifespan(config)
     # uvicorn asks the configuration for the class and calls it; this hands it ours, made already.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from seawall.assembly import Built
     from seawall.limit import Limits
     from seawall.settings import Change, Settings
+    from seawall.telemetry import Metrics, Telemetry
 
 __all__ = ["Service"]
 
@@ -104,6 +105,7 @@ class Service(Group, Living):
         self.lifecycle = Lifecycle(self.clock, self.random)
         self.host = Host()
         """This process's place among those that serve the service; the server sets it before plans are compiled."""
+        self.lifecycle.tasks.around = lambda name: self.telemetry.traces.background(name)  # noqa: PLW0108 - not made yet
         self.mounts: list[MountDeclaration] = []
         self.middlewares: list[Callable[[App], App]] = []
         self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
@@ -112,6 +114,7 @@ class Service(Group, Living):
         self._built: Built | None = None
         self._limits: Limits | None = None
         self._admission: Admission | None = None
+        self._telemetry: Telemetry | None = None
 
     # -- what it offers
 
@@ -225,6 +228,20 @@ class Service(Group, Living):
             self.rebuild()
             yield
         self.rebuild()
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What is seen of it: metrics, access lines, traces."""
+        if self._telemetry is None:
+            from seawall.telemetry import Telemetry  # noqa: PLC0415 - not for those who only import Seawall
+
+            self._telemetry = Telemetry(self.name, self.version, self.clock, self.random, lambda: self.host)
+        return self._telemetry
+
+    @property
+    def metrics(self) -> Metrics:
+        """The service's metrics; capabilities and operations add their own."""
+        return self.telemetry.metrics
 
     # -- how it is served
 
@@ -379,6 +396,7 @@ class Service(Group, Living):
         built = self.build()
         seconds = self.settings.server.shutdown_seconds
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self.telemetry.running())
             await stack.enter_async_context(self.lifecycle.holding(self.resources, seconds))
             built.provide(self.resources.values)
             stack.callback(built.close)

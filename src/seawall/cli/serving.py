@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from seawall import logs
 from seawall.cli.report import CommandError
 from seawall.cli.target import load_service, parse_target
-from seawall.clock import Clock
+from seawall.telemetry import logs
 
 if TYPE_CHECKING:
     from seawall.endpoint import Endpoint
+    from seawall.service import Service
     from seawall.settings import Settings
+    from seawall.watch import Watch
 
-__all__ = ["How", "RequestLines", "Where", "develop", "server_of"]
+__all__ = ["How", "Where", "develop", "serve_and_flush"]
 
 ENVIRONMENT = "SEAWALL_SERVICE_ENVIRONMENT"
 
@@ -88,6 +88,16 @@ class How:
         return dataclasses.replace(settings, server=server)
 
 
+def serve_and_flush(
+    service: Service, settings: Settings, endpoint: Endpoint, level: str | None, watch: Watch | None = None
+) -> int:
+    """Serve by what the settings say, and write every log line before returning the exit status."""
+    try:
+        return _server_of(settings)(service, settings, endpoint, level=level, watch=watch)
+    finally:
+        logs.flush()
+
+
 def develop(
     target: str, where: Where, level: str | None, watched: tuple[Path, ...], *, reload: bool, with_traceback: bool
 ) -> int:
@@ -110,22 +120,15 @@ def develop(
         options = [f"--log-level={level}"] if level else []
         options += ["--traceback"] if with_traceback else []
         return _supervise(target, where, options, watched)
-    from seawall.server import serve  # noqa: PLC0415 - imports uvicorn
-
     service = load_service(target)
     settings = service.settings
     shown = level or settings.log.level
     logs.configure(shown, "console" if settings.log.format == "auto" else settings.log.format)
     service.build()
-    endpoint = where.bind(settings)
-
-    def wrap(app: Any) -> RequestLines:
-        return RequestLines(app, service.clock)
-
-    return serve(service, settings, endpoint, level=level, wrap=wrap)
+    return serve_and_flush(service, settings, where.bind(settings), level)
 
 
-def server_of(settings: Settings) -> Callable[..., int]:
+def _server_of(settings: Settings) -> Callable[..., int]:
     """Return what serves."""
     if settings.server.server == "granian":
         from seawall.granian import serve as serve_by_granian  # noqa: PLC0415 - an extra
@@ -148,39 +151,3 @@ def _supervise(target: str, where: Where, options: list[str], watched: tuple[Pat
         return supervise(command, fds, (Path.cwd(), *watched), lambda line: typer.secho(line, err=True, fg="cyan"))
     finally:
         endpoint.close()
-
-
-class RequestLines:
-    """ASGI middleware that logs one line per request: method, path, status and time.
-
-    Args:
-        app: What answers.
-        clock: Measures the time.
-    """
-
-    def __init__(self, app: Callable[..., Awaitable[None]], clock: Clock) -> None:
-        self._app = app
-        self._clock = clock
-        self._logger = logging.getLogger("seawall.requests")
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer, and log how."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = self._clock.monotonic()
-        status = "no answer"
-
-        async def note(message: Mapping[str, Any]) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = str(message["status"])
-            await send(message)
-
-        try:
-            await self._app(scope, receive, note)
-        finally:
-            query = scope["query_string"].decode("latin-1")
-            path = f"{scope['path']}?{query}" if query else scope["path"]
-            took = (self._clock.monotonic() - began) * 1000
-            self._logger.info("%s %s %s %.1f ms", scope["method"], path, status, took)

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seawall import logs
 from seawall.cli.report import ASK, CommandError
-from seawall.cli.serving import How, Where, server_of
+from seawall.cli.serving import How, Where, serve_and_flush
 from seawall.cli.target import load_service, parse_target
 from seawall.clock import SystemClock, SystemRandom
 from seawall.problems import ConfigurationError, SeawallError
+from seawall.telemetry import logs
 
 if TYPE_CHECKING:
     from seawall.settings import Settings
@@ -88,10 +88,9 @@ def _serve_alone(target: str, where: Where, how: How, level: str | None, workers
         )
     settings = how.over(settings)
     logs.configure(level or settings.log.level, settings.log.format)
-    serve = server_of(settings)
     service.build()
     watch = NotifyWatch(Notifier(os.environ, service.clock))
-    return serve(service, settings, where.bind(settings), level=level, watch=watch)
+    return serve_and_flush(service, settings, where.bind(settings), level, watch)
 
 
 def _supervise(target: str, where: Where, how: How, level: str | None, count: int, *, with_traceback: bool) -> int:
@@ -123,6 +122,7 @@ def _supervise(target: str, where: Where, how: How, level: str | None, count: in
         result = supervisor.run()
     finally:
         endpoint.close()
+        logs.flush()
     if isinstance(result, int):
         return result
     raise _not_started(result, with_traceback=with_traceback)
@@ -187,9 +187,8 @@ def _serve_at(station: Station, target: str, where: Where, how: How, level: str 
     service = load_service(target)
     settings = how.over(service.settings)
     logs.configure(level or settings.log.level, settings.log.format, worker=station.place.seat)
-    serve = server_of(settings)
     service.host = station.host
     service.rebuild()  # the module may have asked for the application already
     service.build()
     service.lifecycle.colleagues = station.board.document
-    return serve(service, settings, where.bind(settings), level=level, watch=station)
+    return serve_and_flush(service, settings, where.bind(settings), level, station)

@@ -70,6 +70,9 @@ class Failures:
                 exc_info=error,
                 extra={"request_id": call.request_id, "operation": call.operation, "path": path},
             )
+            call.problem = InternalError.type
+            if call.span is not None:
+                call.span.record_exception(error)
             if self._page is not None and b"text/html" in call.metadata.get(b"accept", b""):
                 return 500, b"text/html; charset=utf-8", self._page(error, path)
             problem = InternalError("Something went wrong on our side; the log has it under this request's id.")
@@ -77,6 +80,7 @@ class Failures:
                 problem.extensions["traceback"] = self._traceback(error)
         for name, value in problem.headers.items():
             call.add_header(name, value)
+        call.problem, call.guard = problem.type, problem.guard
         return problem.status, PROBLEM_JSON, self._encode(problem.document(quote(path, safe=_PATH), call.request_id))
 
     def _problem(self, error: Exception) -> Problem | None:

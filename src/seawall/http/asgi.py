@@ -7,12 +7,20 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compression, emit_fields, merge_fields
+from seawall.http.exchange import (
+    AnswerForm,
+    Exchange,
+    emit_call,
+    emit_compression,
+    emit_fields,
+    emit_hsts,
+    merge_fields,
+)
 from seawall.http.watch import Watched
 from seawall.plan import Disconnected, Fragment, Place, Writer
 from seawall.problems import ContentTooLarge, RequestTimeout
 
-__all__ = ["AsgiCarrier", "body_timed_out", "read_rest", "refuse_length", "too_large_body"]
+__all__ = ["AsgiCarrier", "Send", "body_timed_out", "read_rest", "refuse_length", "too_large_body"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -93,10 +101,8 @@ class _Receive:
         writer.lines('path = scope["path"]', 'raw_query = scope["query_string"]', 'scheme = scope["scheme"]')
         emit_call(writer, self.exchange, self.answer.operation, 'scope.get("client")', inner)
         if self.answer.deliver is not None:
-            with writer.block("if body is None:"):
-                deliver = writer.bind("deliver", self.answer.deliver)
-                base = writer.bind("base_fields", list(self.answer.base))
-                writer.lines(f"await {deliver}(response, scope, receive, send, call, {base})", "return")
+            with writer.block("if body is None:"):  # it has been sent: see `Send`, and mounts
+                writer.line("return")
         with writer.block("if status == 499:"):  # the client is gone: see Disconnected
             writer.line("return")
         emit_fields(writer, self.answer)
@@ -105,6 +111,33 @@ class _Receive:
             'await send({"type": "http.response.start", "status": status, "headers": out})',
             'await send({"type": "http.response.body", "body": body})',
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The fragment that sends an answer which is an ASGI application, within what is recorded of the call.
+
+    Args:
+        exchange: What every exchange shares.
+        base: Header fields of every answer.
+        deliver: Sends such an answer; returns its status.
+    """
+
+    exchange: Exchange
+    base: tuple[tuple[bytes, bytes], ...]
+    deliver: Callable[..., Awaitable[int]]
+    name: str = "send"
+    place: Place = Place.SEND
+    note: str = "files, streams"
+
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        """Write the lines that send what is further in has left in ``response``."""
+        inner()
+        with writer.block("if body is None:"):
+            emit_hsts(writer, self.exchange)
+            deliver = writer.bind("deliver", self.deliver)
+            base = writer.bind("base_fields", list(self.base))
+            writer.line(f"status = await {deliver}(response, scope, receive, send, call, {base})")
 
 
 def too_large_body(limit: int) -> ContentTooLarge:

@@ -8,7 +8,7 @@ from typing import Any
 
 from seawall.http.answers import Answer, Failures
 from seawall.http.arguments import Arguments, Bind
-from seawall.http.asgi import AsgiCarrier
+from seawall.http.asgi import AsgiCarrier, Send
 from seawall.http.binding import Source
 from seawall.http.carrier import HttpCarrier
 from seawall.http.checks import Checks
@@ -24,7 +24,7 @@ from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
 from seawall.http.wire import WireCarrier
 from seawall.operation import Operation, Policy
-from seawall.plan import ArgumentGuard, CodeCache, Fragment, GuardSource, MethodGuard, Plan, Writer, compile_plan
+from seawall.plan import ArgumentGuard, CodeCache, Fragment, GuardSource, MethodGuard, Place, Plan, Writer, compile_plan
 from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]
@@ -80,9 +80,12 @@ class Composer:
         return self._route(route, AsgiCarrier(self.exchange))
 
     def probe(self, route: Route) -> Plan:
-        """Compile the plan of a route for those who run the service: any host may be asked for, no page may read it."""
+        """Compile the plan of a route for those who run the service.
+
+        Any host may be asked for, no page may read it, and being looked at is not recorded.
+        """
         own = [fragment for fragment in self.edge if not isinstance(fragment, (Hosts, Cors))]
-        return replace(self, edge=own, unlimited=None).route(route)
+        return replace(self, edge=own, unlimited=None, sources=()).route(route)
 
     def wire(self, route: Route) -> Plan | None:
         """Compile the plan of one route for the server's own protocol class, or None for one that needs ASGI."""
@@ -123,13 +126,15 @@ class Composer:
             encode,
             Invoke(route, arguments, held),
         ]
+        if answer.deliver is not None:
+            fragments.append(Send(self.exchange, answer.base, answer.deliver))
         if checks:
             fragments.append(Checks(route, arguments, held))
         if held:
             fragments.append(held)
         if route.policy.timeout is None and self.unlimited is not None:
             fragments.append(self.unlimited)
-        return self._compile(route.operation, route.policy, fragments, route, carrier)
+        return self._compile(route.operation, route.policy, fragments, route, carrier, (route.method, route.path))
 
     def mount(self, mount: Mount) -> Plan:
         """Compile the plan of one mounted application."""
@@ -147,13 +152,16 @@ class Composer:
             ),
             Mounted(mount, [*self.exchange.base, *farewell_fields(mount.policy)]),
         ]
-        return self._compile(Operation(mount.name, _nothing, (), None), mount.policy, fragments, mount, carrier)
+        operation = Operation(mount.name, _nothing, (), None)
+        return self._compile(operation, mount.policy, fragments, mount, carrier, ("", f"{mount.prefix}/*"))
 
     def fallback(self, policy: Policy) -> Plan:
         """Compile the plan that answers what has no route."""
         carrier = AsgiCarrier(self.exchange)
         answer = AnswerForm(operation="", base=self.exchange.base, empty=True)
-        fragments: list[Fragment] = [carrier.receive(answer), Answer(self.failures), *self.edge, Settle()]
+        # What is seen of every call is seen of these too; no guard of an operation stands in front of them.
+        seen = [fragment for fragment in self.guards(policy) if fragment.place == Place.RECORD]
+        fragments: list[Fragment] = [carrier.receive(answer), *seen, Answer(self.failures), *self.edge, Settle()]
         return self._compile(Operation("", _nothing, (), None), policy, fragments, None, carrier)
 
     def _base(self, route: Route) -> Fields:
@@ -164,8 +172,15 @@ class Composer:
         return self.bases.setdefault(base, base)
 
     def _compile(
-        self, operation: Operation, policy: Policy, fragments: Sequence[Fragment], route: Any, carrier: HttpCarrier
+        self,
+        operation: Operation,
+        policy: Policy,
+        fragments: Sequence[Fragment],
+        route: Any,
+        carrier: HttpCarrier,
+        request: tuple[str, str] = ("", ""),
     ) -> Plan:
+        method, path = request
         return compile_plan(
             operation,
             policy,
@@ -174,6 +189,8 @@ class Composer:
             fragments=fragments,
             codes=self.codes,
             route=route,
+            method=method,
+            path=path,
         )
 
 

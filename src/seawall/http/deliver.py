@@ -26,17 +26,17 @@ class Deliver:
     compressor: Compressor | None
     failures: Failures
 
-    async def __call__(self, response: Response, scope: Any, receive: Any, send: Any, call: Call, base: Fields) -> None:
-        """Send *response* with the service's header fields, those it sets itself left as they are.
+    async def __call__(self, response: Response, scope: Any, receive: Any, send: Any, call: Call, base: Fields) -> int:
+        """Send *response* with the service's header fields, those it sets itself left as they are; return the status.
 
         What fails before anything was sent becomes a problem; after that, the server must break the connection.
         """
-        started = False
+        started = 0
 
         async def send_with_fields(message: Any) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
-                started = True
+                started = message["status"]
                 # Not added to the response itself: nothing says that it was made for this call alone.
                 message = {**message, "headers": [*message["headers"], *_missing(message["headers"], call, base)]}
             await send(message)
@@ -54,6 +54,9 @@ class Deliver:
             fields = [(b"content-type", content_type), length, (b"x-request-id", call.id), *base]
             await send({"type": "http.response.start", "status": status, "headers": [*fields, *call.fields]})
             await send({"type": "http.response.body", "body": body})
+            return status
+        else:
+            return started
         finally:
             leave(token)
 

@@ -22,6 +22,7 @@ __all__ = [
     "emit_call",
     "emit_compression",
     "emit_fields",
+    "emit_hsts",
     "merge_fields",
 ]
 
@@ -99,7 +100,7 @@ class AnswerForm:
     base: tuple[tuple[bytes, bytes], ...]
     empty: bool = False
     compressor: Compressor | None = None
-    deliver: Callable[..., Awaitable[None]] | None = None
+    deliver: Callable[..., Awaitable[int]] | None = None
     cancels: bool = False
 
     @property
@@ -141,6 +142,11 @@ def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inn
         inner()
     with writer.block("finally:"):
         writer.line(f"{writer.bind('leave', current.reset)}(token)")
+    emit_hsts(writer, exchange)
+
+
+def emit_hsts(writer: Writer, exchange: Exchange) -> None:
+    """Write the lines that add ``Strict-Transport-Security``, where the service sends it."""
     if exchange.hsts is not None:
         with writer.block('if scheme == "https":'):
             writer.line(f"call.fields = [*(call.fields or ()), {writer.bind('hsts', exchange.hsts)}]")

@@ -19,7 +19,7 @@ from seawall.http.binding import bind
 from seawall.http.route import Route, parse_template
 from seawall.operation import Policy, describe
 
-__all__ = ["HEALTH_TYPE", "Detail", "HealthSource", "health_routes"]
+__all__ = ["HEALTH_TYPE", "Detail", "HealthSource", "answers", "covers", "health_routes", "may_see"]
 
 HEALTH_TYPE = "application/health+json"
 PROBES = ("live", "ready", "startup")
@@ -49,7 +49,7 @@ def health_routes(
     """
     for probe in PROBES:
         path = f"/health/{probe}"
-        if any(_answers(route, path) for route in routes) or any(_covers(prefix, path) for prefix in prefixes):
+        if any(answers(route, path) for route in routes) or any(covers(prefix, path) for prefix in prefixes):
             continue
         operation = describe(_handler(source, probe, detail), name=f"health_{probe}")
         template = parse_template(path, operation.where)
@@ -95,7 +95,7 @@ def may_see(detail: Detail, client: str | None, fields: Mapping[bytes, bytes]) -
     return bool((mapped or address).is_loopback)
 
 
-def _answers(route: Route, path: str) -> bool:
+def answers(route: Route, path: str) -> bool:
     """Return whether the user's *route* is meant for *path*; one that takes every path is not."""
     segments, wanted = route.template.segments, path[1:].split("/")
     if route.method != "GET" or segments[0] is None:
@@ -109,5 +109,6 @@ def _answers(route: Route, path: str) -> bool:
     )
 
 
-def _covers(prefix: str, path: str) -> bool:
+def covers(prefix: str, path: str) -> bool:
+    """Return whether *path* belongs to an application mounted at *prefix*."""
     return bool(prefix) and path.startswith(f"{prefix}/")

@@ -67,19 +67,17 @@ class Mounted:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the call of the application."""
         run = writer.bind("mounted", self.run)
-        writer.lines(
-            f"await {run}(scope, receive, send, call)", "status = 200", "content_type = body = response = None"
-        )
+        writer.lines(f"status = await {run}(scope, receive, send, call)", "content_type = body = response = None")
         inner()
 
-    async def run(self, scope: Any, receive: Any, send: Any, call: Call) -> None:
-        """Call the application, adding the service's header fields to its answer."""
-        started = False
+    async def run(self, scope: Any, receive: Any, send: Any, call: Call) -> int:
+        """Call the application, adding the service's header fields to its answer; return the answer's status."""
+        started = 0
 
         async def send_with_fields(message: Any) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
-                started = True
+                started = message["status"]
                 present = {name.lower() for name, _ in message.get("headers", ())}
                 own = [(b"x-request-id", call.id), *self._base]
                 added = [pair for pair in own if pair[0] == b"vary" or pair[0] not in present]
@@ -94,10 +92,12 @@ class Mounted:
             # Half an answer is out: the connection must break, so that nobody takes it for a whole one.
             logger.exception("error in mount %s after its answer had begun", self._mount.name)
             raise AnswerBroken("the answer had begun") from error
+        return started or 500  # the server says 500 where the application has said nothing
 
 
-async def already_sent(*_: Any) -> None:
+async def already_sent(*_: Any) -> int:
     """Stand in for sending an answer that the application has sent itself."""
+    return 200
 
 
 async def guard_websocket(

@@ -155,6 +155,8 @@ class Tasks:
         self._open = False
         self._draining = asyncio.Event()
         self._counts = TaskCounts()
+        self.around: Callable[[str], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+        """Goes around each run of a task, by the task's name."""
 
     @property
     def counts(self) -> TaskCounts:
@@ -330,7 +332,8 @@ class Tasks:
         me = asyncio.current_task()
         asked = me.cancelling() if me else 0
         try:
-            await (order.work if inspect.iscoroutine(order.work) else order.work())  # type: ignore[operator]
+            with self.around(order.task.name):
+                await (order.work if inspect.iscoroutine(order.work) else order.work())  # type: ignore[operator]
         except asyncio.CancelledError as error:
             if me is None or me.cancelling() > asked:
                 raise

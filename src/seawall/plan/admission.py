@@ -59,9 +59,9 @@ class Admit:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the comparisons, and the count around everything further in."""
         gate = self._admission.gate
-        condition = "not nested" if writer.carrier == "direct" else ""
+        condition = "not nested" if writer.subject.carrier == "direct" else ""
         if self._counted:
-            baseline = self._admission.baseline(writer.operation)
+            baseline = self._admission.baseline(writer.subject.operation)
             _count(writer, inner, "admission", gate, baseline, self._clock, self._priority, condition)
             return
         name = writer.bind("gate", gate)
@@ -94,7 +94,7 @@ class Bulkhead:
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the count around everything further in."""
-        gate, baseline = self._admission.bulkhead(writer.operation, self._concurrency)
+        gate, baseline = self._admission.bulkhead(writer.subject.operation, self._concurrency)
         _count(writer, inner, "bulkhead", gate, baseline, self._clock, self._priority, "")
 
 

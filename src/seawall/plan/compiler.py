@@ -10,7 +10,7 @@ from seawall.operation import Operation, Policy
 from seawall.plan.code import CodeCache, put
 from seawall.plan.guards import Fragment
 from seawall.plan.places import Place
-from seawall.plan.writer import Writer
+from seawall.plan.writer import Subject, Writer
 
 __all__ = ["Plan", "Step", "compile_plan"]
 
@@ -67,6 +67,8 @@ def compile_plan(
     fragments: Iterable[Fragment],
     codes: CodeCache,
     route: Any = None,
+    method: str = "",
+    path: str = "",
 ) -> Plan:
     """Nest *fragments* by their place and compile them into one coroutine.
 
@@ -80,9 +82,11 @@ def compile_plan(
         fragments: Everything around the operation, and the call itself (at `Place.OPERATION`).
         codes: Where compiled code is shared.
         route: What the transport knows the operation by.
+        method: The one HTTP method it is for, if there is one.
+        path: The template of its path, if it has one.
     """
     ordered = sorted(fragments, key=lambda fragment: fragment.place)
-    writer = Writer(operation.name, carrier)
+    writer = Writer(Subject(operation.name, carrier, method, path))
     with writer.block(f"async def plan({signature}):"):
         _nest(writer, ordered)
     source = codes.one(writer.source)

@@ -110,7 +110,10 @@ class Guard:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the lines of this guard; only a guard with a `release` costs a ``try``."""
         check = writer.bind(f"check_{self.name}", self.check)
-        writer.line(f"await {check}(call)")
+        with writer.block("try:"):
+            writer.line(f"await {check}(call)")
+        with writer.block(f"except {writer.bind('Problem', Problem)} as problem:"):
+            writer.lines(f"problem.guard = problem.guard or {writer.bind('guard_name', self.name)}", "raise")
         if type(self).release is Guard.release:
             inner()
             return

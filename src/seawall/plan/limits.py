@@ -52,7 +52,7 @@ class RateLimit:
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the one line that takes."""
-        check = self._limits.check(writer.operation, self._rates)
+        check = self._limits.check(writer.subject.operation, self._rates)
         name = writer.bind("take_allowance", check.run)
         writer.line(f"await {name}(call)" if check.waits else f"{name}(call)")
         inner()

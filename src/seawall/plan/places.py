@@ -17,6 +17,8 @@ class Place(IntEnum):
     """The carrier takes the request, makes the `Call` with its request id, and sends the answer."""
     RECORD = 50
     """Metrics, access line and span: outside `ANSWER`, so that every outcome is seen."""
+    SEND = 60
+    """An answer that is an application of its own (a file, a stream) is sent."""
     ANSWER = 75
     """Problems and errors become answers."""
     ARRIVE = 100

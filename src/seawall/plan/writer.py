@@ -6,11 +6,29 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Writer"]
+__all__ = ["Subject", "Writer"]
 
 _NOT_A_NAME = re.compile(r"\W+")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a plan is for, as far as fragments that stand in every plan need to know.
+
+    Args:
+        operation: The operation's name; empty for what answers where there is none.
+        carrier: What hands the calls over.
+        method: The HTTP method; empty where there are several, or none.
+        path: The template of the path; empty where there is none.
+    """
+
+    operation: str = ""
+    carrier: str = ""
+    method: str = ""
+    path: str = ""
 
 
 class Writer:
@@ -20,13 +38,10 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "carrier", "namespace", "operation", "sooner", "task")
+    __slots__ = ("_depth", "_ids", "_lines", "namespace", "sooner", "subject", "task")
 
-    def __init__(self, operation: str = "", carrier: str = "") -> None:
-        self.operation = operation
-        """The name of the operation the plan is for."""
-        self.carrier = carrier
-        """What it is compiled for."""
+    def __init__(self, subject: Subject | None = None) -> None:
+        self.subject = subject or Subject()
         self.task: str | None = None
         """An expression for the running task, where one is known already; finding it out costs a function call."""
         self.sooner: Literal["", "asked", "inherited"] = ""

@@ -18,6 +18,7 @@ from seawall.settings.loading import Settings, load
 from seawall.settings.operations import OperationsSettings
 from seawall.settings.own import HttpSettings, LogSettings, ServerSettings, ServiceSettings
 from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Variable, WholeSeconds
+from seawall.settings.telemetry import TelemetrySettings
 
 __all__ = [
     "AdmissionSettings",
@@ -37,6 +38,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Size",
+    "TelemetrySettings",
     "Variable",
     "WholeSeconds",
     "changes",

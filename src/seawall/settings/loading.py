@@ -20,6 +20,7 @@ from seawall.settings.operations import OperationsSettings, read_operations
 from seawall.settings.own import HttpSettings, LogSettings, ServerSettings, ServiceSettings
 from seawall.settings.reader import CONFIG, Reader
 from seawall.settings.table import AppSettings, Table
+from seawall.settings.telemetry import TelemetrySettings
 
 __all__ = ["OWN_TABLES", "Settings", "load", "load_table", "near_own_table"]
 
@@ -35,6 +36,7 @@ OWN_TABLES: tuple[type[Table], ...] = (
     LimitSettings,
     AdmissionSettings,
     AuthSettings,
+    TelemetrySettings,
 )
 
 # Read elsewhere: the address of the broker by applications (through `Variable`), the last by the command line.
@@ -63,6 +65,7 @@ class Settings:
     limit: LimitSettings = dataclasses.field(default_factory=LimitSettings)
     admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
     auth: AuthSettings = dataclasses.field(default_factory=AuthSettings)
+    telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)
     operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
 
 

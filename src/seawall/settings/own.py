@@ -298,3 +298,4 @@ class LogSettings(Table, table="log", env_prefix="SEAWALL_LOG_"):
         default="auto",
         description="One JSON object on a line, or readable text; auto writes text to a terminal only.",
     )
+    access: bool = Field(default=True, description="Whether every call has a line of its own.")

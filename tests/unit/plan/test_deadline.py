@@ -77,7 +77,7 @@ async def test_calls_of_one_limit_share_one_timer_and_each_expires_in_its_time(m
 
     def counted(*arguments):
         nonlocal timers
-        timers += 1
+        timers += arguments[0] > 1  # not those by which access lines are flushed
         return schedule(*arguments)
 
     manual_clock.call_later = counted

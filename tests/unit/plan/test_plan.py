@@ -74,6 +74,7 @@ async def test_fragments_stand_in_the_documented_order():
     (plan,) = app.build().plans
     assert [step.name for step in plan.steps] == [
         "receive",
+        "record",
         "answer",
         "limits",
         "hosts",
@@ -131,14 +132,13 @@ async def test_what_is_not_used_leaves_no_line():
         assert word in full
 
 
-async def test_a_guard_without_a_release_costs_no_try():
-    bare = {"timeout": None, "on_disconnect": "finish"}
-    app = service(http={"timeout_header": ""})
-    app.get("/x", guards=[Passing()], **bare)(describe_me)
-    with_release = service(http={"timeout_header": ""})
-    with_release.get("/x", guards=[Recording([])], **bare)(describe_me)
-    assert app.build().plans[0].source.count("try:") == 2
-    assert with_release.build().plans[0].source.count("try:") == 3
+async def test_only_a_guard_with_a_release_encloses_what_is_further_in():
+    app = service()
+    app.get("/x", guards=[Passing()], timeout=None)(describe_me)
+    with_release = service()
+    with_release.get("/x", guards=[Recording([])], timeout=None)(describe_me)
+    source, enclosing = app.build().plans[0].source, with_release.build().plans[0].source
+    assert enclosing.count("try:") == source.count("try:") + 1
 
 
 async def describe_me() -> None: ...

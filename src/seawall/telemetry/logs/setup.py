@@ -2,32 +2,95 @@
 
 Nothing happens at import; `configure` is called once, by whatever owns the process. Seawall, the server and
 most libraries log through the standard library's ``logging``, a service may as well use ``structlog``: both
-come out the same way, with the id of the request they belong to, and with secrets struck out.
+come out the same way, with the call they belong to, and with secrets struck out. Lines go through a queue
+(`seawall.telemetry.logs.sink`), so that a log nobody can write to stops nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import logging
-import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import IO, Any, Literal
 
 from seawall.call import current
+from seawall.telemetry.logs.redaction import HIDDEN, hide, in_one_line, is_secret_name, without_credentials
+from seawall.telemetry.logs.sink import Sink, SinkCounts
+from seawall.telemetry.traces.identity import identity
 
-__all__ = ["LogFormat", "choose_format", "configure", "quieter_server", "set_level"]
+__all__ = [
+    "LineHandler",
+    "LogFormat",
+    "choose_format",
+    "configure",
+    "flush",
+    "installed",
+    "quieter_server",
+    "set_level",
+]
 
 LogFormat = Literal["auto", "json", "console"]
-HIDDEN = "[hidden]"
+FLUSH_SECONDS = 1.0
+"""Seconds the last lines of a process may take."""
 
-_SECRET = re.compile(
-    r"authori[sz]ation|passw(or)?d|passphrase|secret|cookie|credential|private_?key|api_?key|(^|_|-)token($|_|-)",
-    re.IGNORECASE,
-)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+class LineHandler(logging.Handler):
+    """Formats a line where it is logged, and hands it to what writes.
+
+    Args:
+        stream: Where to. One with a file descriptor is written to by a thread; one without (a buffer) at once.
+        is_json: Whether lines are JSON.
+    """
+
+    def __init__(self, stream: IO[str], *, is_json: bool) -> None:
+        super().__init__()
+        self.is_json = is_json
+        self._stream = stream
+        self._lost = 0
+        descriptor = _descriptor(stream)
+        self._sink = None if descriptor is None else Sink(descriptor)
+
+    @property
+    def counts(self) -> SinkCounts:
+        """Lines that were lost."""
+        counts = self._sink.counts if self._sink else SinkCounts()
+        return SinkCounts(counts.dropped, counts.failed + self._lost)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line; one that cannot be formatted says so instead of failing the call that logs it."""
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - whatever an argument's own representation raises
+            self._lost += 1
+            line = f'{{"level":"error","message":"a line could not be formatted: {type(error).__name__}"}}'
+        self.write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+    def write(self, data: bytes, lines: int = 1) -> None:
+        """Write whole *lines* that are formatted already."""
+        if self._sink is not None:
+            self._sink.write(data, lines)
+            return
+        try:
+            self._stream.write(data.decode())
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: it is closed
+            self._lost += lines
+
+    def flush_within(self, seconds: float) -> bool:
+        """Wait until everything is written, for *seconds* at the most; return whether it is."""
+        return self._sink is None or self._sink.flush(seconds)
+
+
+def _descriptor(stream: IO[str]) -> int | None:
+    try:
+        stream.flush()
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def choose_format(wanted: LogFormat, stream: IO[str]) -> Literal["json", "console"]:
@@ -35,6 +98,17 @@ def choose_format(wanted: LogFormat, stream: IO[str]) -> Literal["json", "consol
     if wanted == "auto":
         return "console" if stream.isatty() else "json"
     return wanted
+
+
+def installed() -> LineHandler | None:
+    """Return the handler that `configure` has installed, if it has."""
+    return next((each for each in logging.getLogger().handlers if isinstance(each, LineHandler)), None)
+
+
+def flush(seconds: float = FLUSH_SECONDS) -> bool:
+    """Wait until every line is written, for *seconds* at the most; return whether they are."""
+    handler = installed()
+    return handler is None or handler.flush_within(seconds)
 
 
 def configure(
@@ -62,14 +136,13 @@ def configure(
         *([functools.partial(add_worker, worker)] if worker is not None else []),
     ]
     is_json = choose_format(wanted, out) == "json"
-    handler = logging.StreamHandler(out)
+    handler = LineHandler(out, is_json=is_json)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 add_time,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                hide_secrets,
                 *(_for_machines() if is_json else _for_people(out)),
             ],
         )
@@ -124,12 +197,19 @@ def add_time(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping
 
 
 def add_call(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add the request id and operation of the call the line was logged in."""
+    """Add what tells the call the line was logged in: request id, operation, trace, who calls."""
     call = current.get(None)
     if call is not None:
         event.setdefault("request_id", call.request_id)
         if call.operation:
             event.setdefault("operation", call.operation)
+        trace_id, span_id = identity(call)
+        if trace_id:
+            event.setdefault("trace_id", trace_id)
+        if span_id:
+            event.setdefault("span_id", span_id)
+        if call.principal is not None:
+            event.setdefault("user.id", call.principal.subject)
     return event
 
 
@@ -140,14 +220,10 @@ def add_worker(worker: int, _: Any, __: str, event: MutableMapping[str, Any]) ->
 
 
 def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Strike out values whose names say that they are secret, one level of mappings deep."""
+    """Strike out values whose names or types say that they are secret, however deep they lie."""
     for name, value in event.items():
-        if _SECRET.search(name):
-            event[name] = HIDDEN
-        elif isinstance(value, Mapping):
-            event[name] = {
-                key: HIDDEN if isinstance(key, str) and _SECRET.search(key) else inner for key, inner in value.items()
-            }
+        if name not in ("exc_info", "stack_info"):
+            event[name] = HIDDEN if is_secret_name(name) and value else hide(value)
     return event
 
 
@@ -158,10 +234,14 @@ def _for_machines() -> list[Any]:
     encode = msgspec.json.Encoder(enc_hook=str).encode
 
     def dumps(event: Mapping[str, Any], **_: Any) -> str:
-        return encode({str(key): value for key, value in event.items()}).decode()
+        try:
+            return in_one_line(encode({str(key): value for key, value in event.items()}).decode())
+        except Exception:  # noqa: BLE001 - a number too large for JSON, half a surrogate pair: shown as Python shows it
+            return encode({ascii(key)[1:-1]: ascii(value) for key, value in event.items()}).decode()
 
     return [
         structlog.processors.format_exc_info,
+        hide_secrets,
         structlog.processors.EventRenamer("message"),
         ordered,
         structlog.processors.JSONRenderer(serializer=dumps),
@@ -183,17 +263,32 @@ def _for_people(out: IO[str]) -> list[Any]:
         return event
 
     def printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        # A caller's path or name must not move the cursor or start a line of its own.
         for name, value in event.items():
-            if isinstance(value, str) and name not in ("exception", "stack") and not value.isprintable():
-                event[name] = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+            if isinstance(value, str):
+                event[name] = _printable(value, lines=name in ("exception", "stack"))
         return event
 
+    def traceback(out: Any, error: Any) -> None:
+        # Plain tracebacks: the decorated ones print local variables, and those hold secrets.
+        text = io.StringIO()
+        structlog.dev.plain_traceback(text, error)
+        out.write(_printable(without_credentials(text.getvalue()), lines=True))
+
     return [
+        hide_secrets,
         short_time,
         printable,
-        # Plain tracebacks: the decorated ones print local variables, and those hold secrets.
         structlog.dev.ConsoleRenderer(
-            colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0, sort_keys=False
+            colors=out.isatty(), exception_formatter=traceback, pad_event_to=0, sort_keys=False
         ),
     ]
+
+
+def _printable(text: str, *, lines: bool) -> str:
+    """Return *text* with what could move the cursor, start a line or turn the reading direction written out."""
+    if text.isprintable():
+        return text
+    kept = "\n\t" if lines else ""
+    return "".join(
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode() for each in text
+    )

@@ -8,8 +8,8 @@ import re
 import pytest
 import structlog
 
-from seawall import logs
 from seawall.call import Call, enter, leave
+from seawall.telemetry import logs
 
 
 class Terminal(io.StringIO):
