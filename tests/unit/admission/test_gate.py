@@ -9,7 +9,7 @@ from seawall.admission import Admission, AdmissionOptions
 from seawall.admission.gate import NORMAL
 from seawall.admission.queue import FairQueue, Waiter
 from seawall.clock import SystemRandom
-from seawall.settings import AdmissionSettings, OperationsSettings, ServiceSettings, Settings
+from seawall.settings import AdmissionSettings, LogSettings, OperationsSettings, ServiceSettings, Settings
 from support.exchange import exchange
 from support.settings import service
 
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 def guarded(clock, *, operations=None, policy=None, guards=(), **admission):
     settings = Settings(
         admission=AdmissionSettings(**admission),
+        log=LogSettings(access=False),  # access lines are written by a timer of their own
         service=ServiceSettings(docs=False),
         operations=OperationsSettings(overrides=operations or {}),
     )
@@ -274,7 +275,7 @@ async def test_without_running_no_timer_is_set_and_with_it_none_is_left(manual_c
         return schedule(*arguments)
 
     manual_clock.call_later = counted
-    app = guarded(manual_clock, policy={"timeout": None})
+    app = guarded(manual_clock, policy={"timeout": None, "on_disconnect": "finish"})
     await settled(start(app))
     assert timers == 0
     async with app.running():

@@ -272,7 +272,7 @@ def test_what_asks_nothing_has_no_such_guard():
     public.get("/public", public=True)(_nothing("public"))
     for plan in (service.build().plans[0], public.build().plans[0]):
         assert not {"authenticate", "authorise", "permit"} & {step.name for step in plan.steps}
-        assert "principal" not in plan.source
+        assert "authorization" not in plan.source
 
 
 def test_rules_without_a_way_to_show_who_calls():

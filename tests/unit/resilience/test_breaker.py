@@ -251,7 +251,7 @@ def test_what_says_something_about_the_target_and_what_does_not() -> None:
     assert counts.of_error(BulkheadFull("x", "full")) is Outcome.IGNORED
     assert counts.of_error(asyncio.CancelledError()) is Outcome.IGNORED
     assert counts.of_error(KeyboardInterrupt()) is Outcome.IGNORED
-    token = enter(Call(b"id", "x", expired=True))
+    token = enter(Call(b"id", "x", ended="deadline"))
     assert counts.of_error(asyncio.CancelledError()) is Outcome.FAILURE, "the deadline passed while it waited"
     leave(token)
     assert Outcomes(failures=(OSError,)).of_error(TimedOut("x", 1)) is Outcome.FAILURE
