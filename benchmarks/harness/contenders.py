@@ -46,8 +46,12 @@ UVICORN_OPTIONS = (
 )
 
 SEAWALL_OPTIONS: tuple[str, ...] = ()
-# What `seawall run` needs to be as quiet as the others, which log and count nothing.
-SEAWALL_VARIABLES = (("SEAWALL_LOG_ACCESS", "false"), ("SEAWALL_TELEMETRY_METRICS", "never"))
+# What `seawall run` needs to do no more than the others, which log and count nothing and take on whatever comes.
+SEAWALL_VARIABLES = (
+    ("SEAWALL_LOG_ACCESS", "false"),
+    ("SEAWALL_TELEMETRY_METRICS", "never"),
+    ("SEAWALL_ADMISSION_ENABLED", "false"),
+)
 
 CONTENDERS = (
     Contender("raw", "uvicorn", "benchmarks.contenders.raw_app:app", ("uvicorn", "msgspec"), routes=False),
