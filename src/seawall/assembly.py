@@ -165,6 +165,7 @@ def assemble(service: Service) -> Built:
     own_plans = (
         *(composer.route(route) for route in own),
         *(composer.probe(route) for route in probes if settings.service.health),
+        *(composer.probe(route) for route in _debug_routes(service, settings, routes, prefixes)),
     )
     fallback = composer.fallback(base)
     tables = _tables(service, (*plans, *own_plans), fallback)
@@ -187,6 +188,27 @@ def assemble(service: Service) -> Built:
     )
     documents.built = built
     return built
+
+
+def _debug_routes(
+    service: Service, settings: Settings, routes: Sequence[Route], prefixes: Sequence[str]
+) -> Iterator[Route]:
+    """Return the routes of profiling, if it is switched on; the profiler outlives a recompilation."""
+    wanted = settings.profiling
+    if not wanted.enabled:
+        return iter(())
+    from seawall.http.debug import DebugAccess, debug_routes  # noqa: PLC0415 - only services that are looked into
+    from seawall.profiling import Profiler, Running  # noqa: PLC0415
+
+    def running() -> Iterator[Running]:
+        return (Running(*each) for each in service.build().deadlines.running())
+
+    if service.profiler is None:
+        service.profiler = Profiler(
+            service.clock, running, stall_threshold=wanted.stall, stalls_kept=wanted.stalls_kept
+        )
+    token = wanted.token.get_secret_value() if wanted.access == "token" and wanted.token is not None else None
+    return debug_routes(service.profiler, DebugAccess(token), service.name, routes, prefixes)
 
 
 def _mounts(service: Service, base: Policy) -> list[Mount]:

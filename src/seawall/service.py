@@ -20,6 +20,7 @@ from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
 
 if TYPE_CHECKING:
     from seawall.assembly import Built
+    from seawall.profiling import Profiler
     from seawall.settings import Change, Settings
 
 __all__ = ["Service"]
@@ -105,6 +106,8 @@ class Service(Group, Living):
         self.middlewares: list[Callable[[App], App]] = []
         self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
         self.unrouted: list[tuple[Operation, Mapping[str, Any]]] = []
+        self.profiler: Profiler | None = None
+        """Looks into this process, where the settings of profiling say so; made when plans are compiled."""
         self._settings = settings
         self._built: Built | None = None
 
@@ -338,6 +341,8 @@ class Service(Group, Living):
             await stack.enter_async_context(self.lifecycle.holding(self.resources, seconds))
             built.provide(self.resources.values)
             stack.callback(built.close)
+            if self.profiler is not None:
+                await stack.enter_async_context(self.profiler.watching())
             for mount in built.mounts:
                 await stack.enter_async_context(built.lifespan(mount))
             await stack.enter_async_context(self.lifecycle.running(seconds))

@@ -8,7 +8,7 @@ that answers within its limits runs one timer per limit and period, not one per 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from seawall.call import Call
 from seawall.clock import Clock, Timer
@@ -88,6 +88,15 @@ class Deadlines:
         """Return the deadline that *policy* asks for: the source of this capability."""
         if policy.timeout is not None:
             yield Deadline(self.table(policy.timeout), self._clock)
+
+    def running(self) -> Iterator[tuple[asyncio.Task[object], Call, float]]:
+        """Return the running calls with their tasks and ages in seconds; may be asked from any thread."""
+        now = self._clock.monotonic()
+        for table in list(self._tables.values()):
+            # A copy in one step: calls begin and end meanwhile.
+            for call, task in table.calls.copy().items():
+                if call.deadline is not None:
+                    yield task, call, now - (call.deadline - table.seconds)
 
     def close(self) -> None:
         """Take back every timer; running calls are no longer watched."""

@@ -13,6 +13,7 @@ from seawall.settings.errors import SettingsError
 from seawall.settings.loading import Settings, load
 from seawall.settings.operations import OperationsSettings
 from seawall.settings.own import HttpSettings, LogSettings, ServerSettings, ServiceSettings
+from seawall.settings.profiling import ProfilingSettings
 from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Variable, WholeSeconds
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "HttpSettings",
     "LogSettings",
     "OperationsSettings",
+    "ProfilingSettings",
     "Reloadable",
     "Seconds",
     "ServerSettings",
