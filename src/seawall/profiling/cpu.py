@@ -7,18 +7,19 @@ out. What an event loop written in C (uvloop) does by itself cannot be told from
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FrameType
 
 from seawall.clock import Clock
 from seawall.profiling.stacks import Place, describe_code, frames_of
 
-__all__ = ["MAX_HZ", "MAX_SECONDS", "Profile", "Thread", "sample"]
+__all__ = ["MAX_HZ", "MAX_SECONDS", "LoopThread", "Profile", "Thread", "loop_thread", "sample"]
 
 MAX_SECONDS = 60
 MAX_HZ = 250
@@ -40,6 +41,20 @@ _IDLE = frozenset(
         ("socketserver.py", "serve_forever"),
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LoopThread:
+    """The thread of an event loop.
+
+    Args:
+        ident: Its number.
+        runner: The function that calls what the loop has to do. A loop written in C has no frames: it waits, or does
+            something of its own, when this function stands innermost.
+    """
+
+    ident: int
+    runner: CodeType | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,8 @@ class Profile:
 class _Samples:
     """What has been seen so far, by the numbers of code objects: their own hash reads all of their code."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: LoopThread | None) -> None:
+        self.loop = loop
         self.codes: dict[int, CodeType] = {}
         self.stacks: dict[tuple[int, ...], int] = {}
         self.runs: dict[int, list[list[int]]] = {}
@@ -116,10 +132,14 @@ class _Samples:
                 continue
             frames = frames_of(frame)
             code = frames[0].f_code
-            if (os.path.basename(code.co_filename), code.co_name) in _IDLE:  # noqa: PTH119 - 100 times a second
+            runner = self.loop.runner if self.loop is not None and ident == self.loop.ident else None
+            if code is runner or (os.path.basename(code.co_filename), code.co_name) in _IDLE:  # noqa: PTH119 - 100 times a second
                 self.idle += 1
                 self._keep(ident, -1)
                 continue
+            if runner is not None:  # how the loop was started is the same for everything it does
+                outer = next((at for at, each in enumerate(frames) if each.f_code is runner), len(frames))
+                frames = frames[:outer]
             for each in frames:
                 self.codes.setdefault(id(each.f_code), each.f_code)
             stack = tuple(id(each.f_code) for each in reversed(frames))
@@ -150,9 +170,31 @@ class _Samples:
                 self.names[thread.ident] = thread.name
 
 
-def sample(clock: Clock, stop: threading.Event, seconds: float, hz: int) -> Profile:
-    """Look at every other thread *hz* times a second for *seconds*, or until *stop*; blocks, so run it in a thread."""
-    seen, own, interval = _Samples(), threading.get_ident(), 1 / hz
+def loop_thread() -> LoopThread:
+    """Return the thread of the running loop; called from a coroutine that runs on it."""
+    runner: CodeType | None = None
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - how `inspect` does it
+    inside = False
+    while frame is not None:
+        if frame.f_code.co_flags & inspect.CO_COROUTINE:
+            inside = True
+        elif inside:  # what is around the outermost coroutine comes last
+            runner, inside = frame.f_code, False
+        frame = frame.f_back
+    return LoopThread(threading.get_ident(), runner)
+
+
+def sample(clock: Clock, stop: threading.Event, seconds: float, hz: int, loop: LoopThread | None = None) -> Profile:
+    """Look at every other thread *hz* times a second for *seconds*, or until *stop*; blocks, so run it in a thread.
+
+    Args:
+        clock: What time it is.
+        stop: Ends it.
+        seconds: How long.
+        hz: Looks a second.
+        loop: The thread of the event loop.
+    """
+    seen, own, interval = _Samples(loop), threading.get_ident(), 1 / hz
     started_cpu = sum(os.times()[:2])
     began = now = clock.monotonic()
     cost, ticks = 0.0, 0

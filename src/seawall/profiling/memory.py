@@ -119,6 +119,9 @@ def trace(clock: Clock, stop: threading.Event, seconds: float, frames: int, top:
     finally:
         if not kept:
             tracemalloc.stop()
+    # Not before: what filtering takes would be in the second one.
+    own = (tracemalloc.Filter(False, tracemalloc.__file__), tracemalloc.Filter(False, __file__))  # noqa: FBT003
+    first, second = first.filter_traces(own), second.filter_traces(own)
     key = "traceback" if frames > 1 else "lineno"
     differences = second.compare_to(first, key)
     largest = sorted(differences, key=lambda each: -each.size)[:top]
@@ -141,9 +144,7 @@ def _snapshot(clock: Clock) -> tuple[tracemalloc.Snapshot, float]:
     gc.collect(1)  # what is only waiting for the collector would look like growth
     began = clock.monotonic()
     snapshot = tracemalloc.take_snapshot()
-    spent = clock.monotonic() - began
-    own = (tracemalloc.Filter(False, tracemalloc.__file__), tracemalloc.Filter(False, __file__))  # noqa: FBT003
-    return snapshot.filter_traces(own), spent
+    return snapshot, clock.monotonic() - began
 
 
 def _allocations(found: Iterable[tracemalloc.StatisticDiff]) -> tuple[Allocation, ...]:

@@ -63,7 +63,8 @@ class Profiler:
         """
         if not 0 < seconds <= cpu.MAX_SECONDS or not 1 <= hz <= cpu.MAX_HZ:
             raise ValueError(f"0 < seconds={seconds} <= {cpu.MAX_SECONDS}, 1 <= hz={hz} <= {cpu.MAX_HZ} must hold")
-        return await self._alone(lambda stop: cpu.sample(self._clock, stop, seconds, hz), "seawall cpu profile")
+        loop = cpu.loop_thread()
+        return await self._alone(lambda stop: cpu.sample(self._clock, stop, seconds, hz, loop), "seawall cpu profile")
 
     async def memory(self, seconds: float, frames: int, top: int) -> MemoryReport:
         """Return what memory is taken in the next *seconds* and held at their end.
