@@ -204,9 +204,11 @@ def _debug_routes(
         return (Running(*each) for each in service.build().deadlines.running())
 
     if service.profiler is None:
+        # Made once: a recompilation keeps what is watched and what has been seen.
         service.profiler = Profiler(
             service.clock, running, stall_threshold=wanted.stall, stalls_kept=wanted.stalls_kept
         )
+        service.lifecycle.on_drain(service.profiler.end)
     token = wanted.token.get_secret_value() if wanted.access == "token" and wanted.token is not None else None
     return debug_routes(service.profiler, DebugAccess(token), service.name, routes, prefixes)
 

@@ -47,12 +47,20 @@ class Profiler:
         self._clock = clock
         self._tasks = TaskTable(clock, running)
         self._gate = threading.Lock()
+        self._stop = threading.Event()
+        self._ending = False
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Watch the running event loop for stalls for the time of the block."""
+        self._ending = False
         async with self.stalls.watching():
             yield
+
+    async def end(self) -> None:
+        """End the look that is under way early, and later ones at once; they tell what they have seen. For a drain."""
+        self._ending = True
+        self._stop.set()
 
     async def cpu(self, seconds: float, hz: int) -> Profile:
         """Return where threads stand for the next *seconds*, *hz* looks a second.
@@ -110,4 +118,7 @@ class Profiler:
     async def _alone(self, work: Callable[[threading.Event], T], name: str) -> T:
         if not self._gate.acquire(blocking=False):
             raise Busy("A profile is being taken; try again when it is done.", headers={"retry-after": "5"})
-        return await in_thread(work, name, self._gate)
+        self._stop = threading.Event()
+        if self._ending:
+            self._stop.set()
+        return await in_thread(work, name, self._gate, self._stop)

@@ -13,15 +13,14 @@ __all__ = ["in_thread"]
 T = TypeVar("T")
 
 
-async def in_thread(work: Callable[[threading.Event], T], name: str, gate: threading.Lock) -> T:
+async def in_thread(work: Callable[[threading.Event], T], name: str, gate: threading.Lock, stop: threading.Event) -> T:
     """Run *work* in a new thread and return its result; *gate* is held, and is given back when the thread ends.
 
-    The loop's own pool is left alone: it may be full of what is being looked into. When the caller is cancelled, the
-    event that *work* is given is set; it shall end soon then, and nobody waits for it.
+    The loop's own pool is left alone: it may be full of what is being looked into. When the caller is cancelled,
+    *stop* is set, which *work* is given; it shall end soon then, and nobody waits for it.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
-    stop = threading.Event()
 
     def settle(result: T | None, error: BaseException | None) -> None:
         if future.done():
