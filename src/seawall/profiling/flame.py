@@ -70,7 +70,10 @@ def _facts(profile: Profile) -> str:
 
 
 def _cost(profile: Profile) -> str:
-    return f"Looking took {profile.cost * 1000:.0f} ms, at most {profile.share:.1%} of the time."
+    return (
+        f"Looking took {profile.cost * 1000:.0f} ms, at most {profile.share:.1%} of the time; threads gave way to each "
+        "other more often meanwhile."
+    )
 
 
 def _boxes(tree: Node) -> Iterator[tuple[Node, int, float]]:
@@ -183,8 +186,8 @@ _PAGE = """<!doctype html>
 <meta name="robots" content="noindex"><title>{title}</title><style>{style}</style></head>
 <body><h1>{title}</h1>
 <p>{facts} {cost}</p>
-<p>Width is the part of the samples in which a function stood on the stack; what it called is below it. A sample says
-where a thread stood, computing or blocked. Waiting for work is left out.</p>
+<p>Width is the part of the samples in which a function stood on the stack; what it called is below it. The event
+loop is seen computing or blocked, other threads as often as they compute. Waiting for work is left out.</p>
 <div class="bar">{legend}<span id="controls" hidden><label>Find <input id="search" type="search"></label>
 <button id="reset" type="button" disabled>Whole graph</button></span></div>
 <p id="told" aria-live="polite">Click a function to enlarge it.</p>

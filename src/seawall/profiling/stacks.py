@@ -84,7 +84,8 @@ def places_of(frame: FrameType | None) -> tuple[Place, ...]:
 
 def describe_code(code: CodeType) -> Place:
     """Return the function that *code* is, with the line it begins at."""
-    return Place(code.co_qualname, code.co_filename, code.co_firstlineno)
+    name = "plan" if code.co_filename.startswith("<seawall") else code.co_qualname
+    return Place(name, code.co_filename, code.co_firstlineno)
 
 
 def source_line(place: Place) -> str:

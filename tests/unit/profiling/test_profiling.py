@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import queue
+import sys
 import threading
 import tracemalloc
 from dataclasses import replace
@@ -119,6 +121,29 @@ class TestCpu:
         assert any("spins_for_the_test" in place.name for stack in profile.stacks for place in stack)
         assert "spinner" in {each.name for each in profile.threads}
         assert profile.cost > 0
+
+    def test_a_thread_that_waits_in_c_is_not_taken_for_one_that_computes(self):
+        # Its stack alone does not tell: a SimpleQueue has no frame of its own.
+        waiting: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+        def waits_for_the_test():
+            waiting.get()
+
+        thread = threading.Thread(target=waits_for_the_test, name="waiter")
+        thread.start()
+        try:
+            profile = sample(CLOCK, threading.Event(), 0.3, 50)
+        finally:
+            waiting.put(None)
+            thread.join()
+        runs = next(each.runs for each in profile.threads if each.name == "waiter")
+        # It may still have been on its way there when it was first looked at.
+        assert sum(count for stack, count in runs if stack < 0) >= sum(count for _, count in runs) - 2
+
+    def test_the_switch_interval_is_what_it_was(self):
+        before = sys.getswitchinterval()
+        sample(CLOCK, threading.Event(), 0.05, 100)
+        assert sys.getswitchinterval() == before
 
     def test_a_stop_ends_it_at_once(self):
         stop = threading.Event()
