@@ -13,6 +13,7 @@ import pytest
 from support.process import Wire, served
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[2] / "examples" / "docs"
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
@@ -119,6 +120,22 @@ class TestLooking:
             stalls = json.loads(get(process.at, "/debug/stalls?format=json")[2])["stalls"]
             mine = next(stall for stall in stalls if stall["request_id"] == "block-1")
         assert mine["line"]["line"] == source_line_of("- blocks here")
+
+    def test_the_example_of_the_how_to_is_found(self):
+        with served("profiling:service", EXAMPLES, SEAWALL_PROFILING_ENABLED="true") as each:
+            address = each.address()
+            with Wire(address) as client, Wire(address) as other:
+                client.send("/passwords?password=secret-7", "X-Request-ID: hash-1", method="POST")
+                assert client.answer()[0] == 200
+                stalls = until(address, "/debug/stalls", "hash-1")
+                assert "operation hash_password, request hash-1" in stalls
+                assert "return hashlib.pbkdf2_hmac(" in stalls
+                assert "secret-7" not in stalls
+                client.send("/labels/1", method="POST")
+                other.send("/labels/2", method="POST")
+                locks = until(address, "/debug/locks", "1 waiting")
+                assert re.search(r"held by \S+ at profiling.py:\d+ in print_label", locks)
+                assert client.answer()[0] == other.answer()[0] == 200
 
     def test_a_profile_names_the_function_that_burns(self, process):
         burning = threading.Thread(target=get, args=(process.at, "/burn?seconds=1.5&pieces=200"))
