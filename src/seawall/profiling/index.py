@@ -11,7 +11,7 @@ ENTRIES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
     (
         "CPU profile",
         "Where threads stand, looked at 100 times a second for some seconds.",
-        "About 1 % of one processor while it is taken; 60 s, 250 looks a second and one at a time at the most.",
+        "A few per cent of one processor while it is taken; 60 s, 250 looks a second and one at a time at the most.",
         (
             ("flame graph, 5 s", "cpu?seconds=5"),
             ("30 s", "cpu?seconds=30"),
