@@ -201,7 +201,9 @@ def _debug_routes(
     from seawall.profiling import Profiler, Running  # noqa: PLC0415
 
     def running() -> Iterator[Running]:
-        return (Running(*each) for each in service.build().deadlines.running())
+        # Not `build`: the watch for stalls asks from its thread, also while the loop compiles anew.
+        built = service._built  # noqa: SLF001 - a service and what assembles it
+        return (Running(*each) for each in (built.deadlines.running() if built is not None else ()))
 
     if service.profiler is None:
         # Made once: a recompilation keeps what is watched and what has been seen.
