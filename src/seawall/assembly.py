@@ -229,6 +229,7 @@ def assemble(service: Service) -> Built:
         *(composer.route(route) for route in own),
         *(composer.probe(route) for route in probes if settings.service.health),
         *(composer.probe(route) for route in _metrics(service, settings, routes)),
+        *(composer.probe(route) for route in _debug_routes(service, settings, routes, prefixes)),
     )
     fallback = composer.fallback(base)
     tables = _tables(service, (*plans, *own_plans), fallback)
@@ -323,6 +324,31 @@ def _metrics(service: Service, settings: Settings, routes: Sequence[Route]) -> I
     prefixes = [mount.prefix for mount in service.mounts]
     path, readers = settings.telemetry.metrics_path, settings.telemetry.metrics
     return metrics_routes(service.telemetry.exposition, path, readers, routes, prefixes)
+
+
+def _debug_routes(
+    service: Service, settings: Settings, routes: Sequence[Route], prefixes: Sequence[str]
+) -> Iterator[Route]:
+    """Return the routes of profiling, if it is switched on; the profiler outlives a recompilation."""
+    wanted = settings.profiling
+    if not wanted.enabled:
+        return iter(())
+    from seawall.http.debug import DebugAccess, debug_routes  # noqa: PLC0415 - only services that are looked into
+    from seawall.profiling import Profiler, Running  # noqa: PLC0415
+
+    def running() -> Iterator[Running]:
+        # Not `build`: the watch for stalls asks from its thread, also while the loop compiles anew.
+        built = service._built  # noqa: SLF001 - a service and what assembles it
+        return (Running(*each) for each in (built.deadlines.ages() if built is not None else ()))
+
+    if service.profiler is None:
+        # Made once: a recompilation keeps what is watched and what has been seen.
+        service.profiler = Profiler(
+            service.clock, running, stall_threshold=wanted.stall, stalls_kept=wanted.stalls_kept
+        )
+        service.lifecycle.on_drain(service.profiler.end)
+    token = wanted.token.get_secret_value() if wanted.access == "token" and wanted.token is not None else None
+    return debug_routes(service.profiler, DebugAccess(token), service.name, routes, prefixes)
 
 
 def _mounts(service: Service, base: Policy) -> list[Mount]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seawall.admission import Admission
     from seawall.assembly import Built
     from seawall.limit import Limits
+    from seawall.profiling import Profiler
     from seawall.settings import Change, Settings
     from seawall.telemetry import Metrics, Telemetry
 
@@ -110,6 +111,8 @@ class Service(Group, Living):
         self.middlewares: list[Callable[[App], App]] = []
         self.translations: dict[type[Exception], Callable[[Any], Problem]] = {}
         self.unrouted: list[tuple[Operation, Mapping[str, Any]]] = []
+        self.profiler: Profiler | None = None
+        """Looks into this process, where the settings of profiling say so; made when plans are compiled."""
         self._settings = settings
         self._built: Built | None = None
         self._limits: Limits | None = None
@@ -404,6 +407,8 @@ class Service(Group, Living):
                 stack.push_async_callback(self._limits.close)
             self.admission.start()
             stack.callback(self.admission.stop)
+            if self.profiler is not None:
+                await stack.enter_async_context(self.profiler.watching())
             for mount in built.mounts:
                 await stack.enter_async_context(built.lifespan(mount))
             await stack.enter_async_context(self.lifecycle.running(seconds))

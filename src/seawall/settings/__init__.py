@@ -17,6 +17,7 @@ from seawall.settings.limit import LimitSettings
 from seawall.settings.loading import Settings, load
 from seawall.settings.operations import OperationsSettings
 from seawall.settings.own import HttpSettings, LogSettings, ServerSettings, ServiceSettings
+from seawall.settings.profiling import ProfilingSettings
 from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Variable, WholeSeconds
 from seawall.settings.telemetry import TelemetrySettings
 
@@ -30,6 +31,7 @@ __all__ = [
     "LimitSettings",
     "LogSettings",
     "OperationsSettings",
+    "ProfilingSettings",
     "RedisSettings",
     "Reloadable",
     "Seconds",

@@ -18,6 +18,7 @@ from seawall.settings.operations import PREFIX as OPERATIONS_PREFIX
 from seawall.settings.operations import TABLE as OPERATIONS_TABLE
 from seawall.settings.operations import OperationsSettings, read_operations
 from seawall.settings.own import HttpSettings, LogSettings, ServerSettings, ServiceSettings
+from seawall.settings.profiling import ProfilingSettings
 from seawall.settings.reader import CONFIG, Reader
 from seawall.settings.table import AppSettings, Table
 from seawall.settings.telemetry import TelemetrySettings
@@ -37,6 +38,7 @@ OWN_TABLES: tuple[type[Table], ...] = (
     AdmissionSettings,
     AuthSettings,
     TelemetrySettings,
+    ProfilingSettings,
 )
 
 # Read elsewhere: the address of the broker by applications (through `Variable`), the last by the command line.
@@ -66,6 +68,7 @@ class Settings:
     admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
     auth: AuthSettings = dataclasses.field(default_factory=AuthSettings)
     telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)
+    profiling: ProfilingSettings = dataclasses.field(default_factory=ProfilingSettings)
     operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
 
 
