@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 from seawall import Call, Guard, Place, Service
 from seawall.clock import Clock
+from seawall.data import show_pools
 from storefront.database import Database, database_url
 from storefront.identity import Identity, bearer, machine_keys
 from storefront.orders import Orders
@@ -60,6 +61,7 @@ async def database() -> AsyncIterator[Database]:
     database = Database(database_url(os.environ))
     try:
         await database.create_tables()
+        show_pools(service.metrics, database.stats)
         yield database
     finally:
         await database.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.admission import Admission, AdmissionOptions
 from seawall.direct import DirectPlans, key_of
+from seawall.gauges import show_admission, show_tasks
 from seawall.group import Declaration
 from seawall.http.answers import Failures
 from seawall.http.binding import bind
@@ -305,19 +306,8 @@ def _see(service: Service, settings: Settings) -> None:
         chosen.otlp_endpoint, chosen.trace_ratio, follow=chosen.trace_callers, queue=chosen.trace_queue
     )
     telemetry.configure(access=settings.log.access, counts=chosen.metrics != "never")
-    tasks, metrics = service.tasks, service.metrics
-    metrics.gauge(
-        "seawall_background_tasks",
-        "Background tasks that have not ended, those about to be restarted included.",
-        lambda: tasks.counts.running,
-    )
-    metrics.gauge(
-        "seawall_background_runs",
-        "Runs of background tasks, by how they ended; and how many were started again.",
-        lambda: {each: getattr(tasks.counts, each) for each in ("finished", "failed", "restarted", "cancelled", "cut")},
-        labels=("outcome",),
-        total=True,
-    )
+    show_tasks(service.metrics, service.tasks)
+    show_admission(service.metrics, service.admission)
 
 
 def _metrics(service: Service, settings: Settings, routes: Sequence[Route]) -> Iterator[Route]:

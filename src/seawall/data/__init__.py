@@ -22,6 +22,7 @@ from seawall.problems import ConfigurationError
 
 if TYPE_CHECKING:
     from seawall.data.database import Database, ReadSession, Session
+    from seawall.data.gauges import show_pools
     from seawall.data.keyset import Key, Keyset, KeysetPage
     from seawall.data.slots import Holder, PoolObserver, PoolStats
     from seawall.data.statements import StatementObserver
@@ -46,6 +47,7 @@ __all__ = [
     "StatementObserver",
     "VersionConflict",
     "VersionMismatch",
+    "show_pools",
     "sql",
 ]
 
@@ -58,6 +60,7 @@ _PLACES = {
     "PoolObserver": "slots",
     "PoolStats": "slots",
     "ReadSession": "database",
+    "show_pools": "gauges",
     "Session": "database",
     "StatementObserver": "statements",
     "sql": "wiring",

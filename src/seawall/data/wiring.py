@@ -10,6 +10,8 @@ from sqlalchemy import MetaData
 
 from seawall.clock import Clock, Random
 from seawall.data.database import Database, ReadSession, Session
+from seawall.data.gauges import show_pools
+from seawall.data.slots import PoolStats
 from seawall.problems import ConfigurationError
 
 __all__ = ["Composition", "Sql", "sql"]
@@ -39,6 +41,11 @@ class Composition(Protocol):
         """Declares checks of its health."""
         ...
 
+    @property
+    def metrics(self) -> Any:
+        """Shows numbers."""
+        ...
+
 
 class Sql:
     """The database of one service, before it starts.
@@ -53,6 +60,7 @@ class Sql:
         self._service = service
         self._duplicates = duplicates
         self.metadata = metadata
+        self._running: Database | None = None
 
     def connect(self) -> Database:
         """Return the database that the settings name, not yet connected."""
@@ -71,8 +79,10 @@ class Sql:
         database = self.connect()
         try:
             await self._begin(database)
+            self._running = database
             yield database
         finally:
+            self._running = None
             await database.close()
 
     async def session(self, database: Database) -> AsyncIterator[Session]:
@@ -84,6 +94,10 @@ class Sql:
         """Open a session for one call that only reads; see `Database.reading`."""
         async with database.reading() as session:
             yield session
+
+    def pools(self) -> tuple[PoolStats, ...]:
+        """Return how the pools are; none before the database has started and after its end."""
+        return self._running.stats() if self._running is not None else ()
 
     async def _begin(self, database: Database) -> None:
         try:
@@ -121,4 +135,5 @@ def sql(service: Composition, *, metadata: MetaData | None = None, duplicates: b
         await database.ping()
 
     service.check(name="database")(ping)
+    show_pools(service.metrics, made.pools)
     return made
