@@ -33,6 +33,7 @@ from seawall import (
     fan_out,
     pointer,
 )
+from seawall.resilience import Breaker, BreakerEngine, Resilience, Retry, Timeout
 
 
 class Order(msgspec.Struct):
@@ -180,3 +181,27 @@ def values_have_their_types() -> None:
     assert_type(Policy().timeout, float | None)
     assert_type(Policy().guards, tuple[Guard, ...])
     call.principal = "ada"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def guarded_calls_keep_their_types() -> None:
+    """Put policies around a call."""
+    resilience = Resilience()
+    pipeline = resilience.pipeline("x", Retry(), Breaker(), Timeout(2))
+    breaker = resilience.engine("x", Breaker())
+    assert_type(breaker, BreakerEngine)
+
+    @pipeline
+    async def by_pipeline(number: int, *, name: str = "") -> str:
+        return name * number
+
+    @breaker
+    async def by_breaker(number: int) -> bytes:
+        return bytes(number)
+
+    assert_type(await by_pipeline(1, name="a"), str)
+    assert_type(await by_breaker(1), bytes)
+    assert_type(await pipeline.call(by_breaker, 1), bytes)
+    await by_pipeline("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await by_breaker()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await pipeline.call(by_breaker, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Breaker(windw=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
