@@ -8,6 +8,7 @@ An application adds its own to the same file and environment with `AppSettings`.
 from __future__ import annotations
 
 from seawall.settings.changes import Change, changes, reloaded
+from seawall.settings.client import ClientSettings
 from seawall.settings.document import document
 from seawall.settings.errors import SettingsError
 from seawall.settings.loading import Settings, load
@@ -18,6 +19,7 @@ from seawall.settings.table import AppSettings, Reloadable, Seconds, Size, Varia
 __all__ = [
     "AppSettings",
     "Change",
+    "ClientSettings",
     "HttpSettings",
     "LogSettings",
     "OperationsSettings",
