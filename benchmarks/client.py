@@ -86,6 +86,16 @@ async def measure(url: str) -> dict[str, float]:
             async with bare.get(f"{url}/items/7") as answer:
                 return await answer.json()
 
+        async def with_aiohttp_and_fields() -> object:
+            fields = {
+                "Accept": "application/json",
+                "X-Request-ID": "id",
+                "traceparent": call.metadata[b"traceparent"].decode(),
+                "Grpc-Timeout": f"{int((call.deadline or 0) - clock.monotonic())}m",
+            }
+            async with bare.get(f"{url}/items/7", headers=fields) as answer:
+                return await answer.json()
+
         async def with_aiohttp_bytes() -> object:
             async with bare.get(f"{url}/items/7") as answer:
                 return await answer.read()
@@ -99,6 +109,7 @@ async def measure(url: str) -> dict[str, float]:
 
         callers: dict[str, Callable[[], Awaitable[object]]] = {
             "aiohttp, JSON decoded": with_aiohttp,
+            "aiohttp, JSON decoded, with four header fields": with_aiohttp_and_fields,
             "aiohttp, bytes only": with_aiohttp_bytes,
             "httpx, JSON decoded": with_httpx,
             "seawall.client, no policies, typed": lambda: alone.read(7),

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
@@ -21,7 +21,7 @@ from seawall.client.propagation import Propagator, attempt_number, call_context
 from seawall.client.tls import Tls
 from seawall.clock import Clock, SystemClock
 from seawall.problems import DeadlineExceeded, DeclarationError, Problem
-from seawall.resilience import Environment, Pipeline, Timeout, repeatable
+from seawall.resilience import Environment, Pipeline, Timeout, TimeoutEngine, repeatable
 from seawall.settings.client import ClientSettings
 
 if TYPE_CHECKING:
@@ -105,10 +105,8 @@ class Client:
         time = clock or SystemClock()
         self._monotonic = time.monotonic
         limit = Timeout(self.settings.timeout).engine(name, Environment(time))
-        layered = limit.wrap(self._attempt)
-        self._send = pipeline.wrap(layered) if pipeline is not None else layered
-        opened = limit.wrap(self._open)
-        self._send_open = pipeline.wrap(opened) if pipeline is not None else opened
+        self._send = _under(pipeline, limit, self._attempt)
+        self._send_open = _under(pipeline, limit, self._open)
 
     async def request(
         self,
@@ -350,6 +348,15 @@ class Client:
             if said:
                 headers.update(said)
         return headers
+
+
+def _under(pipeline: Pipeline | None, limit: TimeoutEngine, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *function* under *pipeline*, with a time limit for each attempt where it has none that comes sooner."""
+    engines = pipeline.engines if pipeline is not None else ()
+    limits = [engine.seconds for engine in engines if isinstance(engine, TimeoutEngine)]
+    if not limits or min(limits) > limit.seconds:
+        function = limit.wrap(function)
+    return pipeline.wrap(function) if pipeline is not None else function
 
 
 class Stream:

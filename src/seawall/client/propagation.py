@@ -20,6 +20,7 @@ _NOTHING: Mapping[str, str] = {}
 # gRPC over HTTP/2, "Timeout": at most eight digits and a unit.
 _UNITS = ((1, "m"), (1000, "S"), (60_000, "M"))
 _MOST = 99_999_999
+_TRACEPARENT_LENGTH = 55  # of version 00; who takes part in the trace judges the rest
 
 
 def call_context() -> Mapping[str, str]:
@@ -29,8 +30,9 @@ def call_context() -> Mapping[str, str]:
         return _NOTHING
     fields = {"X-Request-ID": call.request_id}
     metadata = call.metadata
-    if b"traceparent" in metadata and call.trace is not None:
-        fields["traceparent"] = metadata[b"traceparent"].decode("latin-1")
+    trace = metadata.get(b"traceparent")
+    if trace is not None and len(trace) == _TRACEPARENT_LENGTH:
+        fields["traceparent"] = trace.decode("latin-1")
         if b"tracestate" in metadata:
             fields["tracestate"] = metadata[b"tracestate"].decode("latin-1")
     return fields
