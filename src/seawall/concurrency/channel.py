@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Any, Generic, TypeVar
 
 from seawall.clock import Clock, SystemClock
-from seawall.problems import DeclarationError, SeawallError
+from seawall.concurrency.checks import whole
+from seawall.problems import SeawallError
 
 __all__ = ["Channel", "ChannelClosed", "merge", "select"]
 
@@ -47,9 +48,7 @@ class Channel(Generic[T]):
     __slots__ = ("_closed", "_items", "_senders", "capacity", "receivers")
 
     def __init__(self, capacity: int = 0) -> None:
-        if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 0:
-            raise DeclarationError(f"Channel: capacity={capacity!r} is not possible: write a whole number from 0.")
-        self.capacity = capacity
+        self.capacity = whole("Channel", "capacity", capacity, least=0)
         self._items: deque[T] = deque()
         self.receivers: deque[Turn] = deque()
         """The turns of those that wait for an item: for `select`, which waits in several channels with one."""

@@ -12,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 
 from seawall.clock import Clock, SystemClock
 from seawall.concurrency.channel import Channel, ChannelClosed, select
+from seawall.concurrency.checks import whole
 from seawall.problems import DeclarationError
 from seawall.units import seconds
 
@@ -36,10 +37,7 @@ class Broadcast(Generic[T]):
 
     def subscribe(self, capacity: int = 16) -> Channel[T]:
         """Return a new channel that gets every item from now on; close it to leave."""
-        if capacity < 1:
-            raise DeclarationError(
-                f"Broadcast: capacity={capacity!r} is not possible: there must be room for one item."
-            )
+        whole("Broadcast", "capacity", capacity)
         channel: Channel[T] = Channel(capacity)
         self._subscribers.append(channel)
         return channel
@@ -110,8 +108,7 @@ async def batch(
         DeclarationError: *size* is less than 1, or *within* is no duration of more than 0.
     """
     time, longest = clock or SystemClock(), _duration("batch", "within", within)
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise DeclarationError(f"batch: size={size!r} is not possible: write a whole number from 1.")
+    whole("batch", "size", size)
     async for first in source:
         items, due = [first], time.monotonic() + longest
         try:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from seawall.problems import DeclarationError
+from seawall.concurrency.checks import whole
 
 __all__ = ["gather"]
 
@@ -30,8 +30,7 @@ async def gather(function: Callable[[T], Awaitable[R]], items: Iterable[T], *, l
         DeclarationError: *limit* is less than 1.
         Exception: What the first call to fail raised, as it raised it.
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise DeclarationError(f"gather: limit={limit!r} is not possible: write a whole number from 1.")
+    whole("gather", "limit", limit)
     results: list[R] = []
     iterator = iter(items)
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
+from seawall.concurrency.checks import whole
 from seawall.concurrency.race import end
-from seawall.problems import DeclarationError, SeawallError
+from seawall.problems import SeawallError
 
 __all__ = ["PoolClosed", "PoolProgress", "WorkerPool"]
 
@@ -72,12 +73,9 @@ class WorkerPool(Generic[T]):
         queue: int = 1000,
         on_error: Callable[[T, Exception], None] | None = None,
     ) -> None:
-        for setting, value in (("workers", workers), ("queue", queue)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise DeclarationError(f"WorkerPool: {setting}={value!r} is not possible: write a whole number from 1.")
         self._function = function
-        self._size = queue
-        self._count = workers
+        self._size = whole("WorkerPool", "queue", queue)
+        self._count = whole("WorkerPool", "workers", workers)
         self._on_error = on_error
         self._items: deque[T] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()

@@ -46,8 +46,9 @@ async def quorum(needed: int, /, *calls: Awaitable[T]) -> list[T]:
             if asyncio.iscoroutine(call):
                 call.close()
         raise ValueError(f"needed={needed!r} is not possible with {len(calls)} calls: write a number from 1 to that")
-    running = {asyncio.get_running_loop().create_task(_run(call)) for call in calls}
-    order = {task: number for number, task in enumerate(running)}
+    loop = asyncio.get_running_loop()
+    order = {loop.create_task(_run(call), name="quorum"): number for number, call in enumerate(calls)}
+    running = set(order)
     results: list[T] = []
     errors: list[Exception] = []
     try:
