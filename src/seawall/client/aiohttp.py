@@ -133,7 +133,7 @@ class Wire:
             await session.close()
 
     async def _read(self, response: aiohttp.ClientResponse, largest: int) -> bytes:
-        length = response.content_length
+        length = response.content_length if response.method != "HEAD" else 0
         if length is not None and length > largest:
             raise AnswerTooLarge(self._target, f"its answer has {length:,} bytes, more than {largest:,}")
         if length is not None and "content-encoding" not in response.headers:

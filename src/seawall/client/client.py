@@ -158,15 +158,17 @@ class Client:
         """
         outgoing = self.outgoing(method, path, body, query, headers, key, idempotent=idempotent)
         self._check_deadline()
-        token = repeatable.set(outgoing.repeatable)
         try:
-            opened: WireStream = await self._send_open(outgoing)
-        finally:
-            repeatable.reset(token)
-        try:
+            token = repeatable.set(outgoing.repeatable)
+            try:
+                opened: WireStream = await self._send_open(outgoing)
+            finally:
+                repeatable.reset(token)
             yield Stream(opened)
         finally:
-            opened.close()
+            # Also those that came too late, or lost a race: the policies know nothing of closing.
+            for one in outgoing.opened:
+                one.close()
 
     async def send(self, outgoing: Outgoing) -> Answer:
         """Make a call that has been prepared; errors as those of `request`."""
@@ -190,7 +192,7 @@ class Client:
         idempotent: bool | None = None,
     ) -> Outgoing:
         """Prepare a call; arguments as those of `request`."""
-        sent = dict(headers) if headers else {}
+        method, sent = method.upper(), dict(headers) if headers else {}
         content: bytes | Pieces | None
         if body is None or isinstance(body, (bytes, AsyncIterable)):
             content = body
@@ -199,7 +201,8 @@ class Client:
             sent.setdefault("Content-Type", "application/json")
         if key is not None:
             sent[_KEY] = key
-        may_repeat = idempotent if idempotent is not None else (method in _IDEMPOTENT or _KEY in sent)
+        keyed = bool(sent) and any(name.lower() == "idempotency-key" for name in sent)
+        may_repeat = idempotent if idempotent is not None else (method in _IDEMPOTENT or keyed)
         # Pieces that have been sent are gone.
         may_repeat = may_repeat and (content is None or isinstance(content, bytes))
         return Outgoing(method, self._address(path, query), sent, content, may_repeat)
@@ -329,6 +332,7 @@ class Client:
         if self._auth is not None:
             headers["Authorization"] = await self._auth.authorization()
         opened = await wire.open(outgoing.method, outgoing.url, headers, outgoing.body)
+        outgoing.opened.append(opened)
         if opened.status < 300:
             return opened
         try:

@@ -17,7 +17,7 @@ import typing
 import uuid
 from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -131,7 +131,7 @@ def implement(client: Client, kind: Callable[..., T], raises: Sequence[type[Prob
     if not declared:
         raise DeclarationError(f"{shown} declares no call; put @get, @post, @put, @patch or @delete on its methods.")
     made = {name: _Method(client, shown, function, raises).compile() for name, function in declared.items()}
-    implementation: Callable[[], T] = type(kind.__name__, (kind,), made)
+    implementation = cast("Callable[[], T]", type(kind.__name__, (kind,), made))
     return implementation()
 
 

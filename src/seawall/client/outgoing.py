@@ -25,6 +25,7 @@ class Outgoing(msgspec.Struct, eq=False):
         body: Its body.
         repeatable: Whether it may be made twice.
         kinds: Problems that are raised as themselves, by their type.
+        opened: Streams that were opened for it, to be closed with it.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Outgoing(msgspec.Struct, eq=False):
     body: bytes | Pieces | None
     repeatable: bool
     kinds: Kinds = _NO_KINDS
+    opened: list[Any] = msgspec.field(default_factory=list)
 
 
 def texts(value: Any) -> Any:

@@ -33,7 +33,7 @@ from seawall.client import (
 )
 from seawall.clock import SystemClock
 from seawall.problems import Conflict, DeadlineExceeded, InvalidInput
-from seawall.resilience import Backoff, Breaker, BreakerOpen, Resilience, Retry, TimedOut, Timeout
+from seawall.resilience import Backoff, Breaker, BreakerOpen, Hedge, Resilience, Retry, TimedOut, Timeout
 from seawall.settings import ClientSettings
 from seawall.testing import FakeReply, FakeServer, Fault
 
@@ -230,6 +230,40 @@ async def test_only_what_may_be_made_twice_is(server: FakeServer) -> None:
         assert [request.headers.get("seawall-attempt") for request in made] == [None, "2", "3"]
         assert await payments.charge(Charge(1, 2)) == Charge(1, 2)
         assert server.requests[-1].headers["idempotency-key"] != made[0].headers["idempotency-key"]
+
+
+async def test_reads_are_retried_without_being_told(server: FakeServer) -> None:
+    server.on("HEAD", "/charges/7", FakeReply(body=b"x" * 5000))
+    settings = ClientSettings(max_response=1000)
+    async with Client(
+        "payments", server.url, pipeline("p", Retry(backoff=QUICK, budget=None)), settings=settings
+    ) as client:
+        server.fault(Fault(cut="body", times=1))
+        server.fault(Fault(status=503, times=1))
+        assert (await client.request("get", "/charges/7")).decode(Charge).id == 7
+        assert len(server.requests) == 3
+        assert (await client.request("HEAD", "/charges/7")).body == b"", (
+            "its length is that of a body that does not come"
+        )
+        server.fault(Fault(cut="head", times=1))
+        await client.request("POST", "/charges", {"id": 1}, headers={"idempotency-key": "k"})
+
+
+async def test_streams_that_lost_or_came_too_late_are_closed(server: FakeServer) -> None:
+    server.on("GET", "/s", FakeReply(pieces=(b"a",) * 1000, pause=0.01))
+    server.fault(Fault(latency=0.1, times=1))
+    hedge = pipeline("p", Hedge(after="20ms"))
+    async with Client("files", server.url, hedge) as client:
+        async with client.stream("GET", "/s") as stream:
+            assert await anext(aiter(stream)) == b"a"
+        assert len(server.requests) == 2
+        async with asyncio.timeout(5):
+            while server.open:  # noqa: ASYNC110 - a socket has no event
+                await asyncio.sleep(0.005)
+        server.fault(Fault(latency=0.1, times=1))
+        before = len(server.requests)
+        await client.request("POST", "/charges", {"id": 1})
+        assert len(server.requests) == before + 1, "what may not be made twice is not hedged"
 
 
 async def test_what_a_lower_layer_has_retried_is_not_retried(server: FakeServer) -> None:
