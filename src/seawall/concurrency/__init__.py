@@ -1,14 +1,21 @@
 """Work done side by side, under one owner."""
 
-from seawall.concurrency.channel import Channel, ChannelClosed, merge, select
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from seawall.concurrency.fan_out import fan_out
-from seawall.concurrency.flows import Broadcast, batch, debounce, throttle
-from seawall.concurrency.gather import gather
-from seawall.concurrency.locks import KeyedLocks, ReadWriteLock
-from seawall.concurrency.partial import Part, Partial, optional, partial, required
-from seawall.concurrency.pool import PoolClosed, PoolProgress, WorkerPool
-from seawall.concurrency.race import QuorumFailed, first_success, quorum
-from seawall.concurrency.single_flight import SingleFlight
+
+if TYPE_CHECKING:
+    from seawall.concurrency.channel import Channel, ChannelClosed, merge, select
+    from seawall.concurrency.flows import Broadcast, batch, debounce, throttle
+    from seawall.concurrency.gathering import gather
+    from seawall.concurrency.locks import KeyedLocks, ReadWriteLock
+    from seawall.concurrency.parts import Part, Partial, optional, partial, required
+    from seawall.concurrency.pool import PoolClosed, PoolProgress, WorkerPool
+    from seawall.concurrency.race import QuorumFailed, first_success, quorum
+    from seawall.concurrency.single_flight import SingleFlight
 
 __all__ = [
     "Broadcast",
@@ -36,3 +43,23 @@ __all__ = [
     "select",
     "throttle",
 ]
+
+# `import seawall` needs fan_out; what else there is is loaded when somebody asks for it.
+_HOMES = {
+    "channel": ("Channel", "ChannelClosed", "merge", "select"),
+    "flows": ("Broadcast", "batch", "debounce", "throttle"),
+    "gathering": ("gather",),
+    "locks": ("KeyedLocks", "ReadWriteLock"),
+    "parts": ("Part", "Partial", "optional", "partial", "required"),
+    "pool": ("PoolClosed", "PoolProgress", "WorkerPool"),
+    "race": ("QuorumFailed", "first_success", "quorum"),
+    "single_flight": ("SingleFlight",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -205,6 +205,34 @@ async def test_faults_have_names(server: FakeServer, fault: Fault, error) -> Non
             await asyncio.sleep(0.005)
 
 
+async def test_connections_are_limited(server: FakeServer) -> None:
+    most = 0
+
+    async def slow(request) -> FakeReply:
+        nonlocal most
+        most = max(most, server.open)
+        await asyncio.sleep(0.005)
+        return FakeReply(json={"id": 7, "amount": 5})
+
+    server.on("GET", "/charges/7", slow)
+    for limits in ({"max_connections": 3}, {"max_connections_per_host": 3}):
+        async with Client("payments", server.url, settings=ClientSettings(**limits)) as client:
+            await asyncio.gather(*[client.request("GET", "/charges/7") for _ in range(30)])
+        async with asyncio.timeout(5):
+            while server.open:  # noqa: ASYNC110 - a socket has no event
+                await asyncio.sleep(0.005)
+    assert most == 3
+    server.fault(Fault(hang=True))
+    settings = ClientSettings(max_connections=1, connect_timeout=0.1, timeout=5)
+    async with Client("payments", server.url, settings=settings) as client:
+        hanging = asyncio.create_task(client.request("GET", "/charges/7"))
+        await asyncio.sleep(0.02)
+        with pytest.raises(ConnectFailed):
+            await client.request("GET", "/charges/7")
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
+
+
 async def test_nobody_there(server: FakeServer) -> None:
     async with FakeServer() as gone:
         url = gone.url

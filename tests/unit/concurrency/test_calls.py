@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from seawall import concurrency
 from seawall.call import Call, enter, leave
 from seawall.concurrency import QuorumFailed, SingleFlight, first_success, gather, optional, partial, quorum, required
 from seawall.problems import DeclarationError, NotFound
@@ -136,3 +137,13 @@ async def test_a_flight_is_nobody_s_and_ends_with_its_last_passenger(manual_cloc
     second.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
     assert (calls.cancelled, len(flights), calls.running) == (["a"], 0, 0)
+
+
+def test_every_public_name_is_there() -> None:
+    for name in concurrency.__all__:
+        assert getattr(concurrency, name).__module__.startswith("seawall.concurrency.")
+    assert (
+        sorted([*(name for names in concurrency._HOMES.values() for name in names), "fan_out"]) == concurrency.__all__
+    )
+    with pytest.raises(AttributeError):
+        concurrency.nothing  # noqa: B018 - asking is the test
