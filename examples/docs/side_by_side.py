@@ -13,6 +13,7 @@ from seawall.concurrency import (
     KeyedLocks,
     ReadWriteLock,
     SingleFlight,
+    Threads,
     WorkerPool,
     batch,
     first_success,
@@ -23,6 +24,7 @@ from seawall.concurrency import (
     quorum,
     required,
     select,
+    should_stop,
 )
 
 
@@ -119,6 +121,25 @@ async def all_of(orders: Channel[int], returns: Channel[int]) -> AsyncIterator[i
 
 
 news: Broadcast[str] = Broadcast(when_full="drop")
+
+# endregion
+
+
+# region: threads
+def count_primes(below: int) -> int:
+    """Compute for a while; stop where nobody waits any more."""
+    found = 0
+    for number in range(2, below):
+        if should_stop():
+            break
+        found += all(number % divisor for divisor in range(2, int(number**0.5) + 1))
+    return found
+
+
+async def primes(threads: Threads) -> int:
+    """Compute beside the event loop; `threads` is a resource of the service: `async with Threads(4) as threads`."""
+    return await threads.run(count_primes, 1000)
+
 
 # endregion
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from seawall.concurrency.pool import PoolClosed, PoolProgress, WorkerPool
     from seawall.concurrency.race import QuorumFailed, first_success, quorum
     from seawall.concurrency.single_flight import SingleFlight
+    from seawall.concurrency.threads import Threads, ThreadsBusy, ThreadsClosed, should_stop
 
 __all__ = [
     "Broadcast",
@@ -29,6 +30,9 @@ __all__ = [
     "QuorumFailed",
     "ReadWriteLock",
     "SingleFlight",
+    "Threads",
+    "ThreadsBusy",
+    "ThreadsClosed",
     "WorkerPool",
     "batch",
     "debounce",
@@ -41,6 +45,7 @@ __all__ = [
     "quorum",
     "required",
     "select",
+    "should_stop",
     "throttle",
 ]
 
@@ -54,6 +59,7 @@ _HOMES = {
     "pool": ("PoolClosed", "PoolProgress", "WorkerPool"),
     "race": ("QuorumFailed", "first_success", "quorum"),
     "single_flight": ("SingleFlight",),
+    "threads": ("Threads", "ThreadsBusy", "ThreadsClosed", "should_stop"),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import sync_docs
 
 from seawall.client import Client, DestinationRefused, Destinations, RemoteProblem, Webhooks
-from seawall.concurrency import Channel
+from seawall.concurrency import Channel, Threads
 from seawall.testing import FakeReply, FakeServer, Fault, client
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +94,8 @@ async def test_things_side_by_side() -> None:
     orders.close()
     returns.close()
     assert [number async for number in shown.all_of(orders, returns)] == [1]
+    async with Threads(1) as threads:
+        assert await shown.primes(threads) == 168
     reader = shown.news.subscribe(1)
     await shown.news.send("old")
     await shown.news.send("new")
