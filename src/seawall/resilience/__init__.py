@@ -15,7 +15,7 @@ each name. Nothing here knows a transport.
 from __future__ import annotations
 
 from seawall.resilience.adaptive import AdaptiveLimit, AdaptiveLimitEngine, AdaptivePermit
-from seawall.resilience.attempts import ATTEMPT_HEADER, RETRIED_HEADER, attempt, is_retried, mark_retried
+from seawall.resilience.attempts import ATTEMPT_HEADER, RETRIED_HEADER, attempt, is_retried, mark_retried, repeatable
 from seawall.resilience.backoff import Backoff
 from seawall.resilience.breaker import Breaker
 from seawall.resilience.breaker_engine import BreakerEngine, BreakerPermit, BreakerSnapshot
@@ -118,4 +118,5 @@ __all__ = [
     "is_retried",
     "log_events",
     "mark_retried",
+    "repeatable",
 ]

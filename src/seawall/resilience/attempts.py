@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from seawall.call import current
 from seawall.problems import Problem
 
-__all__ = ["ATTEMPT_HEADER", "RETRIED_HEADER", "attempt", "is_retried", "mark_retried", "served_attempt"]
+__all__ = ["ATTEMPT_HEADER", "RETRIED_HEADER", "attempt", "is_retried", "mark_retried", "repeatable", "served_attempt"]
 
 ATTEMPT_HEADER = "Seawall-Attempt"
 RETRIED_HEADER = "Seawall-Retried"
@@ -21,6 +21,10 @@ _MARK = "__seawall_retried__"
 
 attempt: ContextVar[int] = ContextVar("seawall_attempt", default=1)
 """Which attempt is being made, from 1; a client sends it as ``Seawall-Attempt``."""
+
+repeatable: ContextVar[bool | None] = ContextVar("seawall_repeatable", default=None)
+"""Whether the call being made is as good twice as once, where whoever makes it knows: it is then neither retried nor
+hedged on the word of a policy that speaks of all calls to the target. None where only the policy knows."""
 
 
 def served_attempt() -> int:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from seawall.resilience.attempts import repeatable
 from seawall.resilience.budget import Budget, BudgetEngine
 from seawall.resilience.checks import duration, number, refuse, whole
 from seawall.resilience.engine import AnyCall, Engine
@@ -85,6 +86,8 @@ class HedgeEngine(Engine):
         budget = self.budget
 
         async def call(*args: Any, **kwargs: Any) -> Any:
+            if repeatable.get() is False:
+                return await function(*args, **kwargs)
             budget.active += 1
             try:
                 return await _Race(self, function, args, kwargs).run()

@@ -77,8 +77,7 @@ class Outcomes:
             return Outcome.FAILURE
         if not isinstance(error, self.failures):
             return Outcome.SUCCESS
-        blames_request = isinstance(error, Problem) and error.status < 500 and error.status not in _OVERLOADED
-        if blames_request and not self._names(error):
+        if _blames_request(error) and not self._names(error):
             return Outcome.SUCCESS
         return Outcome.FAILURE
 
@@ -91,3 +90,11 @@ class Outcomes:
     def _names(self, error: Exception) -> bool:
         """Whether *failures* means this kind of problem in particular, not exceptions at large."""
         return any(issubclass(kind, Problem) and isinstance(error, kind) for kind in self.failures)
+
+
+def _blames_request(error: Exception) -> bool:
+    """Whether the target did its part and found fault with the request; an error may say so itself."""
+    told: object = getattr(error, "blames_request", None)
+    if isinstance(told, bool):
+        return told
+    return isinstance(error, Problem) and error.status < 500 and error.status not in _OVERLOADED

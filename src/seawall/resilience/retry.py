@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from seawall.call import current
-from seawall.resilience.attempts import attempt, is_retried, mark_retried, served_attempt
+from seawall.resilience.attempts import attempt, is_retried, mark_retried, repeatable, served_attempt
 from seawall.resilience.backoff import Backoff, asked_to_wait
 from seawall.resilience.budget import Budget, BudgetEngine
 from seawall.resilience.checks import duration, refuse, whole
@@ -36,6 +36,7 @@ class Retry:
         attempts: Attempts in all, the first one among them.
         idempotent: Whether making the call twice is as good as once. Where it is not, only what had no effect is
             tried again: a `Rejected`, a refused connection, and *unsent*. `BreakerOpen` and `Throttled` never are.
+            A client that knows it of each call (its method, a key) decides for itself.
         unsent: Further exceptions that mean that the call never reached its target.
         backoff: How long to wait in between.
         longest_wait: A target that asks (``Retry-After``) for a longer wait than this is not called again.
@@ -150,7 +151,10 @@ class RetryEngine(Engine):
         """Whether the call that raised *error* may be made again, as far as the call itself goes."""
         if isinstance(error, _NEVER):
             return False
-        return self.policy.idempotent or isinstance(error, self._unsent)
+        if isinstance(error, self._unsent) or getattr(error, "unsent", False):
+            return True
+        known = repeatable.get()
+        return self.policy.idempotent if known is None else known
 
 
 class Attempts:

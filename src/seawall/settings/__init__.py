@@ -10,6 +10,7 @@ from __future__ import annotations
 from seawall.settings.admission import AdmissionSettings
 from seawall.settings.auth import AuthSettings
 from seawall.settings.changes import Change, changes, reloaded
+from seawall.settings.client import ClientSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.document import document
 from seawall.settings.errors import SettingsError
@@ -26,6 +27,7 @@ __all__ = [
     "AppSettings",
     "AuthSettings",
     "Change",
+    "ClientSettings",
     "DatabaseSettings",
     "HttpSettings",
     "LimitSettings",

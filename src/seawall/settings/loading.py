@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from seawall.settings.admission import AdmissionSettings
 from seawall.settings.auth import AuthSettings
+from seawall.settings.client import ClientSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.environment import Environment, service_links
 from seawall.settings.errors import Wrong, nearest, report, shown
@@ -39,6 +40,7 @@ OWN_TABLES: tuple[type[Table], ...] = (
     AuthSettings,
     TelemetrySettings,
     ProfilingSettings,
+    ClientSettings,
 )
 
 # Read elsewhere: the address of the broker by applications (through `Variable`), the last by the command line.
@@ -69,6 +71,7 @@ class Settings:
     auth: AuthSettings = dataclasses.field(default_factory=AuthSettings)
     telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)
     profiling: ProfilingSettings = dataclasses.field(default_factory=ProfilingSettings)
+    client: ClientSettings = dataclasses.field(default_factory=ClientSettings)
     operations: OperationsSettings = dataclasses.field(default_factory=OperationsSettings)
 
 

@@ -2,5 +2,6 @@
 
 from seawall.testing.client import client
 from seawall.testing.clock import ManualClock, ManualRandom
+from seawall.testing.fake_server import FakeReply, FakeRequest, FakeServer, Fault
 
-__all__ = ["ManualClock", "ManualRandom", "client"]
+__all__ = ["FakeReply", "FakeRequest", "FakeServer", "Fault", "ManualClock", "ManualRandom", "client"]
