@@ -9,7 +9,7 @@ from seawall.call import Call, Principal
 from seawall.http.arguments import unauthorized
 from seawall.http.compose import Composer, needs_of
 from seawall.operation import MISSING, Operation, Policy, bare, union_members
-from seawall.plan import ArgumentGuard, Fragment, Plan, Writer, compile_plan
+from seawall.plan import Fragment, Plan, Writer, compile_plan, takes_arguments
 from seawall.plan.direct import SIGNATURE, DirectCall, DirectReceive
 from seawall.resources import CallResources
 
@@ -71,7 +71,7 @@ class DirectPlans(Mapping[str, Plan]):
         defaults = {parameter.name: parameter.default for parameter in operation.parameters}
 
         def placed(guard: Fragment) -> Fragment:
-            if not isinstance(guard, ArgumentGuard):
+            if not takes_arguments(guard):
                 return guard
             needs = guard.taken(operation, resources.types)
 

@@ -24,7 +24,17 @@ from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
 from seawall.http.wire import WireCarrier
 from seawall.operation import Operation, Policy
-from seawall.plan import ArgumentGuard, CodeCache, Fragment, GuardSource, MethodGuard, Place, Plan, Writer, compile_plan
+from seawall.plan import (
+    CodeCache,
+    Fragment,
+    GuardSource,
+    Place,
+    Plan,
+    Writer,
+    compile_plan,
+    depends_on_method,
+    takes_arguments,
+)
 from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]
@@ -199,7 +209,7 @@ def needs_of(guards: Sequence[Fragment], operation: Operation, resources: Resour
     return [
         kind
         for guard in guards
-        if isinstance(guard, ArgumentGuard)
+        if takes_arguments(guard)
         for what, kind in guard.taken(operation, resources.types).values()
         if what == "resource"
     ]
@@ -207,13 +217,13 @@ def needs_of(guards: Sequence[Fragment], operation: Operation, resources: Resour
 
 def on_method(guard: Fragment, unsafe: str) -> Fragment:
     """Return *guard* as it stands where the expression *unsafe* says whether a call may change something."""
-    return guard.on(unsafe) if isinstance(guard, MethodGuard) else guard
+    return guard.on(unsafe) if depends_on_method(guard) else guard
 
 
 def placed(guards: Sequence[Fragment], route: Route, arguments: Arguments, held: CallResources) -> Iterator[Fragment]:
     """Return *guards* as they stand in the plan of one route: those that look at arguments know where they are."""
     for guard in guards:
-        if not isinstance(guard, ArgumentGuard):
+        if not takes_arguments(guard):
             yield on_method(guard, "False" if route.method in ("GET", "HEAD", "OPTIONS") else "True")
             continue
         taken = guard.taken(route.operation, held.types)

@@ -4,7 +4,16 @@ from seawall.plan.code import CodeCache
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
 from seawall.plan.ending import AnswerBroken, Disconnected
-from seawall.plan.guards import ArgumentGuard, Fragment, Guard, GuardSource, MethodGuard, own_guards
+from seawall.plan.guards import (
+    ArgumentGuard,
+    Fragment,
+    Guard,
+    GuardSource,
+    MethodGuard,
+    depends_on_method,
+    own_guards,
+    takes_arguments,
+)
 from seawall.plan.places import Place
 from seawall.plan.timeouts import TimeoutField
 from seawall.plan.writer import Writer
@@ -27,5 +36,7 @@ __all__ = [
     "TimeoutField",
     "Writer",
     "compile_plan",
+    "depends_on_method",
     "own_guards",
+    "takes_arguments",
 ]
