@@ -13,6 +13,7 @@ from seawall.settings.changes import Change, changes, reloaded
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.document import document
 from seawall.settings.errors import SettingsError
+from seawall.settings.cache import CacheSettings
 from seawall.settings.limit import LimitSettings
 from seawall.settings.loading import Settings, load
 from seawall.settings.operations import OperationsSettings
@@ -27,6 +28,7 @@ __all__ = [
     "Change",
     "DatabaseSettings",
     "HttpSettings",
+    "CacheSettings",
     "LimitSettings",
     "LogSettings",
     "OperationsSettings",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from seawall.settings.admission import AdmissionSettings
 from seawall.settings.auth import AuthSettings
+from seawall.settings.cache import CacheSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.environment import Environment, service_links
 from seawall.settings.errors import Wrong, nearest, report, shown
@@ -34,6 +35,7 @@ OWN_TABLES: tuple[type[Table], ...] = (
     DatabaseSettings,
     RedisSettings,
     LimitSettings,
+    CacheSettings,
     AdmissionSettings,
     AuthSettings,
     TelemetrySettings,
@@ -63,6 +65,7 @@ class Settings:
     database: DatabaseSettings = dataclasses.field(default_factory=DatabaseSettings)
     redis: RedisSettings = dataclasses.field(default_factory=RedisSettings)
     limit: LimitSettings = dataclasses.field(default_factory=LimitSettings)
+    cache: CacheSettings = dataclasses.field(default_factory=CacheSettings)
     admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
     auth: AuthSettings = dataclasses.field(default_factory=AuthSettings)
     telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)
