@@ -21,8 +21,8 @@ from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
 
 if TYPE_CHECKING:
     from seawall.admission import Admission
-    from seawall.cache import Cache
     from seawall.assembly import Built
+    from seawall.cache import Cache
     from seawall.limit import Limits
     from seawall.settings import Change, Settings
     from seawall.telemetry import Metrics, Telemetry

@@ -178,7 +178,7 @@ class Cache:
 
     def start(self) -> None:
         """Follow what other processes invalidate; does nothing without a shared tier, or when it is done already."""
-        store = None if self._shared is None else self._shared.store
+        store: object = None if self._shared is None else self._shared.store
         if isinstance(store, Follower) and self._following is None:
             self._following = asyncio.ensure_future(self._follow(store))
 
@@ -391,10 +391,9 @@ class Cache:
         sure = left - WINDOW * keep.early * took
         if self._shared is not None:
             sure = min(sure, self.options.local_ttl)
-        entry = Entry(
-            value, None, now + sure, now + left, now + left + keep.stale, took, want.tags, before.versions, before.epoch,
-            size + OVERHEAD,
-        )  # fmt: skip
+        until, stale, versions, epoch = now + left, now + left + keep.stale, before.versions, before.epoch
+        size += OVERHEAD
+        entry = Entry(value, None, now + sure, until, stale, took, want.tags, versions, epoch, size)
         self._local.put(want.name, entry)
 
 

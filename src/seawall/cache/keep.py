@@ -67,11 +67,11 @@ class Keep:
             "jitter": jitter,
             "early": early,
         }
-        if not 0 < fresh:
+        if not fresh > 0:
             raise DeclarationError("cache: ttl must be more than 0 seconds.")
         if not 0 <= jitter < 1:
             raise DeclarationError(f"cache: jitter={jitter!r} must be 0 or more and less than 1.")
-        if not (0 <= early and math.isfinite(early)):
+        if not (early >= 0 and math.isfinite(early)):
             raise DeclarationError(f"cache: early={early!r} must be finite, and 0 or more.")
         for name, value in values.items():
             object.__setattr__(self, name, value)

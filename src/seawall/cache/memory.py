@@ -32,8 +32,8 @@ class MemoryStore:
     async def claim(self, name: str, tags: Sequence[str], token: str, lease: float) -> Claim:
         """Claim; see `SharedStore.claim`."""
         now = self._clock.monotonic()
-        _, until = self._claims.get(name, ("", 0.0))
-        if won := now >= until:
+        holder, until = self._claims.get(name, ("", 0.0))
+        if won := now >= until or holder == token:
             self._claims[name] = token, now + lease
         versions = [self._tags.setdefault(tag, b"%d" % self._next()) for tag in tags]
         return Claim(won, self._get(name), versions)

@@ -23,7 +23,7 @@ class CachePolicy:
         public: Whether caches on the way may keep it for everybody; None for: if the operation is open.
         by_principal: Whether each caller has answers of his own; None for: if the operation is closed.
         vary: Request header fields on which the answer depends, besides those the operation takes as parameters.
-        tags: By which ``service.cache.invalidate_tags`` outdates answers; ``{name}`` stands for a parameter of the path.
+        tags: By which ``service.cache.invalidate_tags`` outdates answers; ``{name}`` is a parameter of the path.
         stale_while_revalidate: Seconds in which others get the old answer while one call makes a new one (RFC 5861).
         stale_if_error: Seconds in which the old answer stands in for an error of the service (RFC 5861).
 
@@ -76,10 +76,11 @@ def cache_policy(value: object) -> CachePolicy | None:
     """Return what the policy option ``cache`` says.
 
     Raises:
+        TypeError: It is none.
         ValueError: It is impossible.
     """
     if value is None or isinstance(value, CachePolicy):
         return value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError('it must be a time, such as "30s", a CachePolicy, or None')
+        raise TypeError('it must be a time, such as "30s", a CachePolicy, or None')
     return CachePolicy(value)

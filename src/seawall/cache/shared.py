@@ -21,7 +21,7 @@ T = TypeVar("T")
 logger = logging.getLogger("seawall.cache")
 
 
-class SharedOut(Exception):  # noqa: N818 - a state, caught within this package
+class SharedOut(Exception):
     """The shared tier did not answer, or is being left alone because it did not lately."""
 
 

@@ -37,7 +37,9 @@ class SharedStore(Protocol):
         """Ask to be the one to load *name* for *lease* seconds."""
         ...
 
-    async def fill(self, name: str, tags: Sequence[str], token: str, versions: list[bytes], data: bytes, life: float) -> bool:
+    async def fill(
+        self, name: str, tags: Sequence[str], token: str, versions: list[bytes], data: bytes, life: float
+    ) -> bool:
         """Keep *data* for *life* seconds and give the claim back.
 
         Returns False, and keeps nothing, if the claim is another's by now or one of *tags* has another version.

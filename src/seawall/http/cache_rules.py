@@ -66,8 +66,8 @@ def rules_of(route: Route) -> Rules:
     assert cached is not None  # noqa: S101 - the caller has looked
     if route.method != "GET":
         raise DeclarationError(
-            f"{where}: cache is for GET (which answers HEAD too), and this is {route.method}; write cache=None, or move "
-            "cache from the service or group to its GET operations."
+            f"{where}: cache is for GET (which answers HEAD too), and this is {route.method}; write cache=None, or "
+            "move cache from the service or group to its GET operations."
         )
     if returns_response(route.operation.returns):
         raise DeclarationError(f"{where}: cache keeps encoded values, not responses of its own; return a value.")
@@ -102,9 +102,10 @@ def rules_of(route: Route) -> Rules:
     vary = tuple(dict.fromkeys([*cached.vary, *headers, *cookies]))
     shown = dict.fromkeys([*vary, *(("authorization", "cookie") if by_principal and policy.closed else ())])
     directives = ["public" if public else "private", f"max-age={int(cached.ttl)}"]
-    for name in ("stale_while_revalidate", "stale_if_error"):
-        if getattr(cached, name):
-            directives.append(f"{name.replace('_', '-')}={int(getattr(cached, name))}")
+    if cached.stale_while_revalidate:
+        directives.append(f"stale-while-revalidate={int(cached.stale_while_revalidate)}")
+    if cached.stale_if_error:
+        directives.append(f"stale-if-error={int(cached.stale_if_error)}")
     return Rules(
         name=f"{route.operation.name}@{route.version or ''} {route.path}",
         ttl=cached.ttl,

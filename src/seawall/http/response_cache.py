@@ -1,7 +1,7 @@
 """Answers that are kept: encoded bytes, for those who ask the same, in the same way, as the same caller.
 
-A shared cache at the origin by RFC 9111, with the stale answers of RFC 5861 and the ``Cache-Status`` of RFC 9211. What a
-request says in ``Cache-Control`` is not followed: it could be used to get past the protection.
+A shared cache at the origin by RFC 9111, with the stale answers of RFC 5861 and the ``Cache-Status`` of RFC 9211. What
+a request says in ``Cache-Control`` is not followed: it could be used to get past the protection.
 """
 
 from __future__ import annotations
@@ -109,7 +109,10 @@ class _Filling:
             self._over(None)
             return status, content_type, body
         named = next((value for name, value in own if name == b"etag"), None)
-        etag = named or b'"%b"' % hashlib.blake2b(body, key=(content_type or b"")[:64], digest_size=12).hexdigest().encode()
+        etag = (
+            named
+            or b'"%b"' % hashlib.blake2b(body, key=(content_type or b"")[:64], digest_size=12).hexdigest().encode()
+        )
         now = responses.now()
         size = len(body) + OVERHEAD + sum(len(name) + len(value) for name, value in own) + _weight(self._key)
         answer = _Answer(
@@ -281,6 +284,11 @@ class Forgetting:
         inner()
         with writer.block("if status < 400:"):
             writer.line(f"await {writer.bind('cache_forget', self._responses.forget)}(path)")
+
+
+def strong_etag(body: bytes, content_type: bytes | None) -> bytes:
+    """Return an entity tag that other bytes, or the same ones of another type, do not have (RFC 9110 §8.8.3)."""
+    return b'"%b"' % hashlib.blake2b(body, key=(content_type or b"")[:64], digest_size=12).hexdigest().encode()
 
 
 def matches(field: bytes, etag: bytes) -> bool:

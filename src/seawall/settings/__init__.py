@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from seawall.settings.admission import AdmissionSettings
 from seawall.settings.auth import AuthSettings
+from seawall.settings.cache import CacheSettings
 from seawall.settings.changes import Change, changes, reloaded
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.document import document
 from seawall.settings.errors import SettingsError
-from seawall.settings.cache import CacheSettings
 from seawall.settings.limit import LimitSettings
 from seawall.settings.loading import Settings, load
 from seawall.settings.operations import OperationsSettings
@@ -25,10 +25,10 @@ __all__ = [
     "AdmissionSettings",
     "AppSettings",
     "AuthSettings",
+    "CacheSettings",
     "Change",
     "DatabaseSettings",
     "HttpSettings",
-    "CacheSettings",
     "LimitSettings",
     "LogSettings",
     "OperationsSettings",

@@ -32,8 +32,8 @@ class CacheSettings(Table, table="cache", env_prefix="SEAWALL_CACHE_"):
         default=1.0,
         gt=0,
         le=3600,
-        description="How long a process goes by its copy of a shared value before it looks again: how late it learns of "
-        "an invalidation whose message was lost.",
+        description="How long a process goes by its copy of a shared value before it looks again: how late it learns "
+        "of an invalidation whose message was lost.",
     )
     lease: Seconds = Field(
         default=10.0,
