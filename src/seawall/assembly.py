@@ -286,8 +286,10 @@ def make_cache(service: Service) -> Cache:
     if options.store == "redis" or (options.store == "auto" and "url" in settings.redis.model_fields_set):
         from seawall.data.redis import connect  # noqa: PLC0415 - an extra
 
-        connect(settings.redis)  # what is wrong with the address is said now
-        shared = RedisStore(lambda: connect(settings.redis, name=service.name), options.timeout, service.name)
+        waits = dict.fromkeys(("timeout", "connect_timeout", "pool_wait"), options.timeout)
+        redis = settings.redis.model_copy(update={**waits, "retries": min(1, settings.redis.retries)})
+        connect(redis)  # what is wrong with the address is said now
+        shared = RedisStore(lambda: connect(redis, name=service.name), service.name)
     return Cache(service.clock, service.random, options, shared)
 
 

@@ -20,7 +20,7 @@ async def store(request):
         yield MemoryStore(SystemClock())
         return
     url = await _url(request)
-    made = RedisStore(lambda: connect(RedisSettings(url=url)), 10.0, "test", f"seawall:test:{uuid.uuid4().hex}:")
+    made = RedisStore(lambda: connect(RedisSettings(url=url)), "test", f"seawall:test:{uuid.uuid4().hex}:")
     yield made
     client = made._connected()
     keys = [key async for key in client.scan_iter(match=f"{made._prefix.replace('{', '[{]')}*", count=1000)]
@@ -110,7 +110,7 @@ class TestSharedStore:
 
 async def test_other_processes_hear_of_invalidations(redis_url):
     prefix = f"seawall:test:{uuid.uuid4().hex}:"
-    one, two = (RedisStore(lambda: connect(RedisSettings(url=redis_url)), 10.0, "test", prefix) for _ in range(2))
+    one, two = (RedisStore(lambda: connect(RedisSettings(url=redis_url)), "test", prefix) for _ in range(2))
     heard: asyncio.Queue = asyncio.Queue()
     following = asyncio.ensure_future(two.follow(lambda names, tags: heard.put_nowait((names, tags))))
     try:
@@ -129,6 +129,6 @@ async def test_other_processes_hear_of_invalidations(redis_url):
 
 
 async def test_a_redis_that_is_not_there_is_an_oserror():
-    store = RedisStore(lambda: connect(RedisSettings(url="redis://127.0.0.1:1/0", retries=0)), 5.0, "test")
+    store = RedisStore(lambda: connect(RedisSettings(url="redis://127.0.0.1:1/0", retries=0)), "test")
     with pytest.raises(OSError, match="Redis"):
         await store.read("a", [])

@@ -23,7 +23,7 @@ async def main(url: str, prefix: str, lease: str, load: str, mode: str, wanted: 
     settings = RedisSettings(url=url, timeout=30, pool_wait=30)
     origin = connect(settings)
     clock = SystemClock()
-    store = RedisStore(lambda: connect(settings), 30.0, "test", prefix)
+    store = RedisStore(lambda: connect(settings), "test", prefix)
     cache = Cache(clock, SystemRandom(), CacheOptions(lease=float(lease), timeout=30.0), store)
 
     async def value() -> int:

@@ -80,15 +80,13 @@ class RedisStore:
     that in a cluster they lie on one node, where a script may touch them.
 
     Args:
-        make: Makes a client whose answers are bytes; the first call of each event loop does.
-        timeout: Seconds an answer may take, connecting included.
+        make: Makes a client whose answers are bytes, and whose waits are bounded; the first call of each event loop does.
         space: Keeps services that share a server apart.
         prefix: What all keys begin with.
     """
 
-    def __init__(self, make: Callable[[], RedisClient], timeout: float, space: str, prefix: str = PREFIX) -> None:
+    def __init__(self, make: Callable[[], RedisClient], space: str, prefix: str = PREFIX) -> None:
         self._make = make
-        self._timeout = timeout
         self._prefix = f"{prefix}{{{_safe(space)}}}:"
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -159,12 +157,15 @@ class RedisStore:
         return self._client
 
     async def _within(self, question: Callable[[Any], Awaitable[T]]) -> T:
-        from redis.exceptions import RedisError  # noqa: PLC0415 - of an extra; the client exists, so it is there
-
         try:
-            async with asyncio.timeout(self._timeout):
-                return await question(self._connected())
-        except RedisError as error:
+            return await question(self._connected())
+        except OSError:
+            raise
+        except Exception as error:
+            from redis.exceptions import RedisError  # noqa: PLC0415 - of an extra; the client exists, so it is there
+
+            if not isinstance(error, RedisError):
+                raise
             raise OSError(f"Redis: {error}") from error
 
 

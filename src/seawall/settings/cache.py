@@ -48,7 +48,10 @@ class CacheSettings(Table, table="cache", env_prefix="SEAWALL_CACHE_"):
         "it does not have are answered with 503 (`fail`).",
     )
     timeout: Seconds = Field(
-        default=0.25, gt=0, le=60, description="How long one step of Redis may take before it counts as an outage."
+        default=0.25,
+        gt=0,
+        le=60,
+        description="How long connecting to Redis, and each answer, may take before it is an outage.",
     )
     retry: Seconds = Field(
         default=1.0, gt=0, le=3600, description="How long Redis is left alone after an outage before it is tried again."
