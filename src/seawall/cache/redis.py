@@ -80,7 +80,7 @@ class RedisStore:
     that in a cluster they lie on one node, where a script may touch them.
 
     Args:
-        make: Makes a client whose answers are bytes, and whose waits are bounded; the first call of each event loop does.
+        make: Makes a client whose answers are bytes, and whose waits are bounded; called once in each event loop.
         space: Keeps services that share a server apart.
         prefix: What all keys begin with.
     """

@@ -23,10 +23,16 @@ class CacheSettings(Table, table="cache", env_prefix="SEAWALL_CACHE_"):
         default=10_000, ge=1, le=10_000_000, description="Most values, and most answers, in memory of one process."
     )
     max_bytes: Size = Field(
-        default=64 * 1024 * 1024, ge=1024, description="Most bytes of values, and of answers, in memory of one process."
+        default=64 * 1024 * 1024,
+        ge=1024,
+        le=1024**4,
+        description="Most bytes of values, and of answers, in memory of one process.",
     )
     max_value: Size = Field(
-        default=1024 * 1024, ge=1, description="The largest value or answer that is kept; larger ones are not an error."
+        default=1024 * 1024,
+        ge=1,
+        le=1024**3,
+        description="The largest value or answer that is kept; larger ones are not an error.",
     )
     local_ttl: Seconds = Field(
         default=1.0,
