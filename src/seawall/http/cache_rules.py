@@ -8,6 +8,7 @@ from string import Formatter
 from seawall.http.binding import Source
 from seawall.http.encoding import returns_response
 from seawall.http.route import Route
+from seawall.plan import Place
 from seawall.problems import DeclarationError
 from seawall.units import duration_text
 
@@ -90,17 +91,19 @@ def rules_of(route: Route) -> Rules:
         raise DeclarationError(
             f"{where}: it takes the Principal, and with by_principal=False one caller would get another's answer."
         )
-    public = (not policy.closed and not by_principal) if cached.public is None else cached.public
-    if public and policy.closed and by_principal:
+    known = policy.closed or any(guard.place is Place.AUTHENTICATE for guard in policy.guards)
+    personal = by_principal or (known and not policy.closed) or Source.PRINCIPAL in sources
+    public = not (policy.closed or personal) if cached.public is None else cached.public
+    if public and personal:
         raise DeclarationError(
-            f"{where}: it is closed, and public=True lets anybody on the way keep its answers for everybody; leave it "
-            "out, or write by_principal=False as well if all callers may see the same."
+            f"{where}: its answers are for the one who calls, and public=True lets anybody on the way keep them for "
+            "everybody; leave it out, or write by_principal=False as well if all callers may see the same."
         )
     headers = [bound.wire.lower() for bound in route.bounds if bound.source is Source.HEADER]
     headers += [field.wire.lower() for bound in route.bounds if bound.source is Source.HEADER for field in bound.fields]
     cookies = ["cookie"] if Source.COOKIE in sources else []
     vary = tuple(dict.fromkeys([*cached.vary, *headers, *cookies]))
-    shown = dict.fromkeys([*vary, *(("authorization", "cookie") if by_principal and policy.closed else ())])
+    shown = dict.fromkeys([*vary, *(("authorization", "cookie") if personal else ())])
     directives = ["public" if public else "private", f"max-age={int(cached.ttl)}"]
     if cached.stale_while_revalidate:
         directives.append(f"stale-while-revalidate={int(cached.stale_while_revalidate)}")

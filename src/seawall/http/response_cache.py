@@ -21,7 +21,7 @@ from seawall.cache.cache import Cache
 from seawall.cache.local import Local
 from seawall.call import Call, Principal
 from seawall.http.cache_rules import Rules
-from seawall.plan import Place, Writer
+from seawall.plan import Disconnected, Place, Writer
 from seawall.problems import Problem
 
 __all__ = ["Forgetting", "ResponseCache", "Responses", "normal_query"]
@@ -81,7 +81,7 @@ def path_tag(path: str) -> str:
 class _Filling:
     """One call that makes an answer, for others too."""
 
-    __slots__ = ("_before", "_cache", "_key", "_tags", "cancelled", "done", "epoch", "versions")
+    __slots__ = ("_before", "_cache", "_key", "_tags", "began", "cancelled", "done", "epoch", "versions")
 
     def __init__(self, cache: ResponseCache, key: Any, tags: tuple[str, ...], call: Call, done: Any) -> None:
         known = cache.responses.tags
@@ -89,6 +89,7 @@ class _Filling:
         self._key = key
         self._tags = tags
         self._before = len(call.fields or ())
+        self.began = cache.responses.now()
         self.versions = known.versions(tags)
         self.epoch = known.epoch
         self.done: asyncio.Future[_Answer | Exception | None] | None = done
@@ -126,7 +127,7 @@ class _Filling:
     def failed(self, error: BaseException, call: Call, headers: dict[bytes, bytes]) -> Triple | None:
         """Return the old answer where it stands in for *error*; None where *error* is the answer, and is not kept."""
         cache, responses = self._cache, self._cache.responses
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or self._impatient(error):
             self.cancelled = True
             self._over(None)  # this call was cancelled; the next of those who wait makes the answer
             return None
@@ -138,6 +139,15 @@ class _Filling:
             return cache.give(old, call, headers, b"fwd=stale; fwd-status=%d" % getattr(error, "status", 500))
         self._over(error)
         return None
+
+    def _impatient(self, error: Exception) -> bool:
+        """Whether the call ended before the operation's own time: its caller did not want to wait, others may."""
+        if isinstance(error, Disconnected):
+            return True
+        if not isinstance(error, Problem) or error.status != 504:
+            return False
+        timeout = self._cache.rules.timeout
+        return timeout is None or self._cache.responses.now() - self.began < 0.9 * timeout
 
     def _over(self, outcome: _Answer | Exception | None) -> None:
         making = self._cache.responses.making

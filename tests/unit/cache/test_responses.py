@@ -116,6 +116,16 @@ async def test_a_filler_that_is_cancelled_costs_one_more_call(manual_clock):
     assert len(calls) == 2
 
 
+async def test_a_filler_with_little_time_does_not_fail_those_who_have_more(manual_clock):
+    app, calls = counting(manual_clock, "30s")
+    filler = asyncio.ensure_future(get(app, grpc_timeout="500m"))
+    await asyncio.sleep(0.1)
+    waiting = [asyncio.ensure_future(get(app)) for _ in range(10)]
+    assert (await filler).status == 504
+    assert {answer.status for answer in await asyncio.gather(*waiting)} == {200}
+    assert len(calls) == 2
+
+
 async def test_a_waiter_that_is_cancelled_leaves_the_others(manual_clock):
     app, calls = counting(manual_clock, "30s")
     waiting = [asyncio.ensure_future(get(app)) for _ in range(3)]
@@ -239,7 +249,10 @@ async def test_a_caller_never_gets_the_answer_of_another(manual_clock):
         again = await get(app, path, x_subject="ann", x_exp="later")
         assert again.body == b'"ann"'
         assert b"hit" in fields(again)[b"cache-status"]
-    assert fields(await get(app, "/mine", x_subject="ann"))[b"cache-control"] == b"private, max-age=30"
+    for path in ("/mine", "/open"):
+        answer = fields(await get(app, path, x_subject="ann"))
+        assert answer[b"cache-control"] == b"private, max-age=30"
+        assert answer[b"vary"] == b"authorization, cookie"
     assert (await get(app, "/mine")).status == 401
     assert (await get(app, "/open")).body == b'"nobody"'
 
@@ -356,7 +369,7 @@ def test_declarations_that_would_be_wrong_are_refused_at_start_up():
     assert "takes the Call" in _refused(with_call)
     assert "by_principal=True" in _refused(with_allow)
     assert "another's answer" in _refused(shared_principal)
-    assert "it is closed" in _refused(public_and_closed)
+    assert "for the one who calls" in _refused(public_and_closed)
     assert "cache='soon'" in _refused(strange)
     assert "no parameter of the path" in _refused(tag)
 
