@@ -6,7 +6,7 @@ import asyncio
 import difflib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from seawall.admission import Admission, AdmissionOptions
@@ -46,6 +46,7 @@ from seawall.problems import ConfigurationError, Misdirected, Overloaded, Proble
 
 if TYPE_CHECKING:
     from seawall.auth.guards import Authentication
+    from seawall.cache import Cache
     from seawall.http.openapi import Info
     from seawall.service import Service
     from seawall.settings import Settings
@@ -220,6 +221,12 @@ def assemble(service: Service) -> Built:
     watch = ClientWatch(service.clock)
     identity = Identity(service)
     composer = _composer(service, settings, deadlines, watch, identity)
+    cached_paths = frozenset(route.path for route in routes if route.policy.cache is not None)
+    if cached_paths:
+        from seawall.http.response_cache import Responses  # noqa: PLC0415 - for services that keep answers
+
+        responses = Responses(service.cache, service.clock.monotonic)
+        composer = replace(composer, responses=responses, cached_paths=cached_paths)
     documents = DocumentSource()
     own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
@@ -264,6 +271,28 @@ def make_limits(service: Service) -> RateLimits:
         ConfigurationError: The store cannot be had.
     """
     return RateLimits(service.clock, service.host, _limit_options(service.settings))
+
+
+def make_cache(service: Service) -> Cache:
+    """Return the cache that the settings of *service* describe.
+
+    Raises:
+        ConfigurationError: The shared tier cannot be had, or a library is missing.
+    """
+    from seawall.cache.cache import Cache, CacheOptions  # noqa: PLC0415 - for services that keep something
+    from seawall.cache.redis import RedisStore  # noqa: PLC0415 - as above
+
+    settings = service.settings
+    options = CacheOptions(**settings.cache.model_dump())
+    shared = None
+    if options.store == "redis" or (options.store == "auto" and "url" in settings.redis.model_fields_set):
+        from seawall.data.redis import connect  # noqa: PLC0415 - an extra
+
+        waits = dict.fromkeys(("timeout", "connect_timeout", "pool_wait"), options.timeout)
+        redis = settings.redis.model_copy(update={**waits, "retries": min(1, settings.redis.retries)})
+        connect(redis)  # what is wrong with the address is said now
+        shared = RedisStore(lambda: connect(redis, name=service.name), service.name)
+    return Cache(service.clock, service.random, options, shared)
 
 
 def make_admission(service: Service) -> Admission:
@@ -443,7 +472,7 @@ def _document_routes(
     accept = f"application/json; version={versions[0]}" if by_media and versions else "application/json"
     taken = {route.template.segments for route in routes if route.method == "GET"}
     # A page that explains how to log in must be there before; [service] docs closes it.
-    policy = _merge(base, (service.policy_options, {"public": True}), f"service {service.name!r}")
+    policy = _merge(base, (service.policy_options, {"public": True, "cache": None}), f"service {service.name!r}")
     for path, handler in document_handlers(source, service.title, versions, accept):
         operation = describe(handler)
         template = parse_template(path, operation.where)

@@ -27,6 +27,7 @@ from seawall.units import seconds, size
 
 if TYPE_CHECKING:
     from seawall.auth.scheme import Scheme  # auth imports the plan
+    from seawall.cache.policy import CachePolicy
     from seawall.limit.rate import Rate
     from seawall.plan.guards import Guard  # the plan imports this module
 
@@ -84,6 +85,11 @@ class PolicyOptions(TypedDict, total=False):
 
     concurrency: int | Literal["adaptive"] | None
     """How many calls of the operation run at once: a number, or as many as it can be measured to take; then 503."""
+
+    cache: float | str | CachePolicy | None
+    """How long answers of a GET are kept, here and by callers: seconds, ``"30s"``, or a `CachePolicy` for more. An
+    operation that is not open to everybody has answers of its own for each caller."""
+
     auth: Scheme | Iterable[Scheme]
     """How callers show who they are: any one of these schemes. Closes the operation to those who do not."""
 
@@ -123,6 +129,7 @@ class Policy:
     rate: tuple[Rate, ...] = ()
     priority: Literal["health", "critical", "normal", "sheddable"] = "normal"
     concurrency: int | Literal["adaptive"] | None = None
+    cache: CachePolicy | None = None
     auth: tuple[Scheme, ...] = ()
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
@@ -289,6 +296,12 @@ def _concurrency(value: Any, _: Policy) -> int | str | None:
     return value
 
 
+def _cache(value: Any, _: Policy) -> CachePolicy | None:
+    from seawall.cache.policy import cache_policy  # noqa: PLC0415 - for services with caches
+
+    return cache_policy(value)
+
+
 def _guards(value: Any, policy: Policy) -> tuple[Guard, ...]:
     from seawall.plan.guards import Guard  # noqa: PLC0415 - the plan imports this module
 
@@ -317,6 +330,7 @@ _RESOLVERS: Mapping[str, Callable[[Any, Policy], Any]] = types.MappingProxyType(
         "rate": _rate,
         "priority": _choice("health", "critical", "normal", "sheddable"),
         "concurrency": _concurrency,
+        "cache": _cache,
         "auth": _auth,
         "roles": _names,
         "scopes": _names,

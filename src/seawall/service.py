@@ -22,6 +22,7 @@ from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
 if TYPE_CHECKING:
     from seawall.admission import Admission
     from seawall.assembly import Built
+    from seawall.cache import Cache
     from seawall.limit import Limits
     from seawall.profiling import Profiler
     from seawall.settings import Change, Settings
@@ -116,6 +117,7 @@ class Service(Group, Living):
         self._settings = settings
         self._built: Built | None = None
         self._limits: Limits | None = None
+        self._cache: Cache | None = None
         self._admission: Admission | None = None
         self._telemetry: Telemetry | None = None
 
@@ -290,6 +292,19 @@ class Service(Group, Living):
         return self._limits
 
     @property
+    def cache(self) -> Cache:
+        """Values and answers that are kept; made when it is first asked for.
+
+        Raises:
+            ConfigurationError: The shared tier cannot be had, or a library is missing.
+        """
+        if self._cache is None:
+            from seawall.assembly import make_cache  # noqa: PLC0415 - for services that keep something
+
+            self._cache = make_cache(self)
+        return self._cache
+
+    @property
     def admission(self) -> Admission:
         """How much is done at once; ``service.admission.state()`` says what is going on."""
         if self._admission is None:
@@ -405,6 +420,9 @@ class Service(Group, Living):
             stack.callback(built.close)
             if self._limits is not None:
                 stack.push_async_callback(self._limits.close)
+            if self._cache is not None:
+                self._cache.start()
+            stack.push_async_callback(self._close_cache)
             self.admission.start()
             stack.callback(self.admission.stop)
             if self.profiler is not None:
@@ -416,6 +434,10 @@ class Service(Group, Living):
                 # Nothing is lost when they end: they are not waited for.
                 stack.callback(self.tasks.start(work, name=name, restart="always").cancel)
             yield self
+
+    async def _close_cache(self) -> None:
+        if self._cache is not None:
+            await self._cache.close()
 
 
 def _wrap(factory: Callable[..., App], arguments: Sequence[Any], options: Mapping[str, Any], app: App) -> App:

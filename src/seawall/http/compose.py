@@ -10,6 +10,7 @@ from seawall.http.answers import Answer, Failures
 from seawall.http.arguments import Arguments, Bind
 from seawall.http.asgi import AsgiCarrier, Send
 from seawall.http.binding import Source
+from seawall.http.cache_rules import rules_of
 from seawall.http.carrier import HttpCarrier
 from seawall.http.checks import Checks
 from seawall.http.compression_asgi import Compression
@@ -19,6 +20,7 @@ from seawall.http.encoding import AllRepresentations, Encode, Invoke, returns_re
 from seawall.http.exchange import AnswerForm, Exchange
 from seawall.http.forms import FormLimits
 from seawall.http.mounts import Mount, Mounted, already_sent
+from seawall.http.response_cache import Forgetting, ResponseCache, Responses
 from seawall.http.route import Route
 from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
@@ -35,6 +37,7 @@ from seawall.plan import (
     depends_on_method,
     takes_arguments,
 )
+from seawall.problems import DeclarationError
 from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]
@@ -65,6 +68,8 @@ class Composer:
         representations: How results are encoded.
         bases: Header fields of answers, one object for all that are equal.
         unlimited: Keeps the deadlines that callers bring where a policy has none; None if they cannot bring any.
+        responses: Where answers are kept; None where no policy asks for that.
+        cached_paths: The paths whose answers are kept.
     """
 
     exchange: Exchange
@@ -79,6 +84,8 @@ class Composer:
     representations: AllRepresentations = field(default_factory=AllRepresentations)
     bases: dict[Fields, Fields] = field(default_factory=dict)
     unlimited: Fragment | None = None
+    responses: Responses | None = None
+    cached_paths: frozenset[str] = frozenset()
 
     def guards(self, policy: Policy) -> Iterator[Fragment]:
         """Return everything that *policy* asks to stand guard."""
@@ -118,7 +125,7 @@ class Composer:
         answer = AnswerForm(
             operation=route.operation.name,
             base=self._base(route),
-            empty=encode.empty,
+            empty=encode.empty or route.policy.cache is not None,  # a 304 has no body
             compressor=compressor,
             deliver=Deliver(compressor, self.failures) if returns_response(route.operation.returns) else None,
             # Who takes the request itself may read messages at any time: they are not to be read by anybody else.
@@ -142,12 +149,30 @@ class Composer:
             fragments.append(Checks(route, arguments, held))
         if held:
             fragments.append(held)
+        fragments += self._kept(route, encode)
         if route.policy.timeout is None and self.unlimited is not None:
             fragments.append(self.unlimited)
         return self._compile(route.operation, route.policy, fragments, route, carrier, (route.method, route.path))
 
+    def _kept(self, route: Route, encode: Encode) -> Iterator[Fragment]:
+        """Return what keeps the answers of *route*, or forgets those of its path."""
+        if self.responses is None:
+            return
+        if route.policy.cache is not None:
+            kinds = encode.representations()
+            kept = (None, None) if kinds is None else (kinds.chosen, kinds.choose)
+            yield ResponseCache(self.responses, rules_of(route), *kept)
+        elif route.method not in ("GET", "HEAD", "OPTIONS") and route.path in self.cached_paths:
+            yield Forgetting(self.responses)
+
     def mount(self, mount: Mount) -> Plan:
-        """Compile the plan of one mounted application."""
+        """Compile the plan of one mounted application.
+
+        Raises:
+            DeclarationError: Its policy has ``cache``: nothing is known of its answers.
+        """
+        if mount.policy.cache is not None:
+            raise DeclarationError(f"mount {mount.name!r}: cache is for operations; write cache=None.")
         if mount.policy.compress and self.exchange.compressor is not None:
             mount = replace(mount, app=Compression(mount.app, self.exchange.compressor))
         carrier = AsgiCarrier(self.exchange)

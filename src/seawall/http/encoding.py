@@ -77,6 +77,10 @@ class Encode:
         """Whether a success may have no body."""
         return self._returns is type(None) or is_reply(self._returns)
 
+    def representations(self) -> Representations | None:
+        """Return how results are encoded; None where there is nothing to encode."""
+        return None if self._returns is type(None) else self._remembered.of(self._returns, self._version)
+
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the negotiation, what is further in, and the encoding."""
         status = writer.bind("success", self._route.status)

@@ -204,4 +204,7 @@ async def compress_answer(
         smaller = compressor.compress(body, coding)
     out[1] = (b"content-length", b"%d" % len(smaller))
     out.append((b"content-encoding", coding.encode()))
+    for index, (name, value) in enumerate(out):
+        if name == b"etag" and not value.startswith(b"W/"):
+            out[index] = (name, b"W/" + value)  # these are other bytes now (RFC 9110 §8.8.1)
     return smaller

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from seawall.settings.admission import AdmissionSettings
 from seawall.settings.auth import AuthSettings
+from seawall.settings.cache import CacheSettings
 from seawall.settings.changes import Change, changes, reloaded
 from seawall.settings.client import ClientSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
@@ -26,6 +27,7 @@ __all__ = [
     "AdmissionSettings",
     "AppSettings",
     "AuthSettings",
+    "CacheSettings",
     "Change",
     "ClientSettings",
     "DatabaseSettings",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from seawall.settings.admission import AdmissionSettings
 from seawall.settings.auth import AuthSettings
+from seawall.settings.cache import CacheSettings
 from seawall.settings.client import ClientSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.environment import Environment, service_links
@@ -36,6 +37,7 @@ OWN_TABLES: tuple[type[Table], ...] = (
     DatabaseSettings,
     RedisSettings,
     LimitSettings,
+    CacheSettings,
     AdmissionSettings,
     AuthSettings,
     TelemetrySettings,
@@ -67,6 +69,7 @@ class Settings:
     database: DatabaseSettings = dataclasses.field(default_factory=DatabaseSettings)
     redis: RedisSettings = dataclasses.field(default_factory=RedisSettings)
     limit: LimitSettings = dataclasses.field(default_factory=LimitSettings)
+    cache: CacheSettings = dataclasses.field(default_factory=CacheSettings)
     admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
     auth: AuthSettings = dataclasses.field(default_factory=AuthSettings)
     telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)

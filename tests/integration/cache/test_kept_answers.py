@@ -1,0 +1,72 @@
+"""Kept answers over real sockets, on the carrier that `seawall run` uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.server import Server, read_reply, request, serve
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory):
+    with serve("cached_app:service", HERE, tmp_path_factory.mktemp("kept") / "log") as running:
+        yield running
+
+
+def test_a_hit_says_so_and_is_the_same_bytes(server: Server) -> None:
+    first, second = (server.request("GET", "/items/hit") for _ in range(2))
+    assert first.body == second.body
+    assert first.headers["cache-status"] == "seawall; fwd=uri-miss; stored"
+    assert second.headers["cache-status"].startswith("seawall; hit; ttl=")
+    assert int(second.headers["age"]) >= 0
+    assert first.headers["cache-control"] == "public, max-age=60"
+
+
+def test_304_has_no_body_and_the_connection_goes_on(server: Server) -> None:
+    etag = server.request("GET", "/items/etag").headers["etag"]
+    with server.connected() as connection:
+        for _ in range(2):
+            connection.sendall(request("GET", "/items/etag", headers=[("if-none-match", etag)]))
+            answer = read_reply(connection)
+            assert (answer.status, answer.body) == (304, b"")
+            assert answer.headers["etag"] == etag
+            assert "content-length" not in answer.headers
+            assert "content-type" not in answer.headers
+        connection.sendall(request("GET", "/items/etag"))
+        assert read_reply(connection).status == 200
+
+
+def test_head_is_answered_from_what_get_left(server: Server) -> None:
+    whole = server.request("GET", "/items/head")
+    head = server.request("HEAD", "/items/head")
+    assert head.headers["content-length"] == str(len(whole.body))
+    assert "hit" in head.headers["cache-status"]
+
+
+def test_compressed_and_plain_are_one_entry(server: Server) -> None:
+    plain = server.request("GET", "/large")
+    small = server.request("GET", "/large", headers=[("accept-encoding", "gzip")])
+    assert "hit" in small.headers["cache-status"]
+    assert small.headers["content-encoding"] == "gzip"
+    assert small.headers["etag"] == f"W/{plain.headers['etag']}"
+
+
+def test_writing_and_tags_forget(server: Server) -> None:
+    before = server.request("GET", "/items/written").body
+    assert server.request("GET", "/items/written").body == before
+    server.request("PUT", "/items/written")
+    changed = server.request("GET", "/items/written").body
+    assert changed != before
+    server.request("POST", "/forget")
+    assert server.request("GET", "/items/written").body not in (before, changed)
+
+
+def test_an_escaped_slash_and_an_escaped_query_are_not_taken_for_others(server: Server) -> None:
+    assert server.request("GET", "/items/a%2Fb").json()[0] == "a/b"
+    assert server.request("GET", "/items/a").json()[0] == "a"
+    assert server.request("GET", "/items/a?q=x%26y").json()[1] == "x&y"
+    assert server.request("GET", "/items/a?q=x&y").json()[1] == "x"
