@@ -27,6 +27,7 @@ from seawall.units import seconds, size
 
 if TYPE_CHECKING:
     from seawall.auth.scheme import Scheme  # auth imports the plan
+    from seawall.idempotency.rule import Idempotency
     from seawall.limit.rate import Rate
     from seawall.plan.guards import Guard  # the plan imports this module
 
@@ -84,6 +85,9 @@ class PolicyOptions(TypedDict, total=False):
 
     concurrency: int | Literal["adaptive"] | None
     """How many calls of the operation run at once: a number, or as many as it can be measured to take; then 503."""
+    idempotent: bool | Idempotency
+    """Whether POST and PATCH take an ``Idempotency-Key``: what is sent again with one is done once and answered alike."""
+
     auth: Scheme | Iterable[Scheme]
     """How callers show who they are: any one of these schemes. Closes the operation to those who do not."""
 
@@ -123,6 +127,7 @@ class Policy:
     rate: tuple[Rate, ...] = ()
     priority: Literal["health", "critical", "normal", "sheddable"] = "normal"
     concurrency: int | Literal["adaptive"] | None = None
+    idempotent: Idempotency | None = None
     auth: tuple[Scheme, ...] = ()
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
@@ -289,6 +294,12 @@ def _concurrency(value: Any, _: Policy) -> int | str | None:
     return value
 
 
+def _idempotent(value: Any, _: Policy) -> Idempotency | None:
+    from seawall.idempotency.rule import idempotency_of  # noqa: PLC0415 - for services with idempotent operations
+
+    return idempotency_of(value)
+
+
 def _guards(value: Any, policy: Policy) -> tuple[Guard, ...]:
     from seawall.plan.guards import Guard  # noqa: PLC0415 - the plan imports this module
 
@@ -317,6 +328,7 @@ _RESOLVERS: Mapping[str, Callable[[Any, Policy], Any]] = types.MappingProxyType(
         "rate": _rate,
         "priority": _choice("health", "critical", "normal", "sheddable"),
         "concurrency": _concurrency,
+        "idempotent": _idempotent,
         "auth": _auth,
         "roles": _names,
         "scopes": _names,

@@ -22,6 +22,7 @@ from seawall.resources import START_TIMEOUT, STOP_TIMEOUT, Resources, Scope
 if TYPE_CHECKING:
     from seawall.admission import Admission
     from seawall.assembly import Built
+    from seawall.idempotency import Keeper
     from seawall.limit import Limits
     from seawall.settings import Change, Settings
     from seawall.telemetry import Metrics, Telemetry
@@ -113,6 +114,7 @@ class Service(Group, Living):
         self._settings = settings
         self._built: Built | None = None
         self._limits: Limits | None = None
+        self._idempotency: Keeper | None = None
         self._admission: Admission | None = None
         self._telemetry: Telemetry | None = None
 
@@ -287,6 +289,19 @@ class Service(Group, Living):
         return self._limits
 
     @property
+    def idempotency(self) -> Keeper:
+        """Where answers of idempotent operations are kept; outlives a recompilation.
+
+        Raises:
+            ConfigurationError: The place where they are to be kept cannot be had.
+        """
+        if self._idempotency is None:
+            from seawall.idempotency.choosing import keeper_of  # noqa: PLC0415 - for services that need it
+
+            self._idempotency = keeper_of(self)
+        return self._idempotency
+
+    @property
     def admission(self) -> Admission:
         """How much is done at once; ``service.admission.state()`` says what is going on."""
         if self._admission is None:
@@ -402,6 +417,8 @@ class Service(Group, Living):
             stack.callback(built.close)
             if self._limits is not None:
                 stack.push_async_callback(self._limits.close)
+            if self._idempotency is not None:
+                stack.push_async_callback(self._idempotency.close)
             self.admission.start()
             stack.callback(self.admission.stop)
             for mount in built.mounts:
@@ -410,6 +427,9 @@ class Service(Group, Living):
             for name, work in built.identity.background():
                 # Nothing is lost when they end: they are not waited for.
                 stack.callback(self.tasks.start(work, name=name, restart="always").cancel)
+            if self._idempotency is not None:
+                sweeping = self.tasks.start(self._idempotency.sweep, name="idempotency", restart="always")
+                stack.callback(sweeping.cancel)
             yield self
 
 

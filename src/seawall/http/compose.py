@@ -24,7 +24,7 @@ from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
 from seawall.http.wire import WireCarrier
 from seawall.operation import Operation, Policy
-from seawall.plan import ArgumentGuard, CodeCache, Fragment, GuardSource, MethodGuard, Place, Plan, Writer, compile_plan
+from seawall.plan import ArgumentGuard, CodeCache, Fragment, GuardSource, MethodGuard, Place, Plan, RequestGuard, Writer, compile_plan
 from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]
@@ -121,7 +121,7 @@ class Composer:
             Answer(self.failures),
             *self.edge,
             *([] if watch is None else [watch]),
-            *placed(guards, route, arguments, held),
+            *placed([self._on_request(guard, route, carrier) for guard in guards], route, arguments, held),
             Bind(route, carrier, arguments, self.forms, self.max_query_fields),
             encode,
             Invoke(route, arguments, held),
@@ -135,6 +135,11 @@ class Composer:
         if route.policy.timeout is None and self.unlimited is not None:
             fragments.append(self.unlimited)
         return self._compile(route.operation, route.policy, fragments, route, carrier, (route.method, route.path))
+
+    def _on_request(self, guard: Fragment, route: Route, carrier: HttpCarrier) -> Fragment:
+        if not isinstance(guard, RequestGuard):
+            return guard
+        return guard.on_request(lambda writer: carrier.read_body(writer, route.policy.max_body), self.failures)
 
     def mount(self, mount: Mount) -> Plan:
         """Compile the plan of one mounted application."""

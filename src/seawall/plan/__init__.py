@@ -4,7 +4,7 @@ from seawall.plan.code import CodeCache
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
 from seawall.plan.ending import AnswerBroken, Disconnected
-from seawall.plan.guards import ArgumentGuard, Fragment, Guard, GuardSource, MethodGuard, own_guards
+from seawall.plan.guards import ArgumentGuard, Fragment, Guard, GuardSource, MethodGuard, RequestGuard, own_guards
 from seawall.plan.places import Place
 from seawall.plan.timeouts import TimeoutField
 from seawall.plan.writer import Writer
@@ -23,6 +23,7 @@ __all__ = [
     "MethodGuard",
     "Place",
     "Plan",
+    "RequestGuard",
     "Step",
     "TimeoutField",
     "Writer",

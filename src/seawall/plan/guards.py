@@ -13,7 +13,7 @@ from seawall.problems import DeclarationError, Problem
 if TYPE_CHECKING:
     from seawall.plan.writer import Writer
 
-__all__ = ["ArgumentGuard", "Fragment", "Guard", "GuardSource", "MethodGuard", "own_guards"]
+__all__ = ["ArgumentGuard", "Fragment", "Guard", "GuardSource", "MethodGuard", "RequestGuard", "own_guards"]
 
 
 @runtime_checkable
@@ -57,6 +57,20 @@ class MethodGuard(Protocol):
 
     def on(self, unsafe: str) -> Fragment:
         """Return the fragment for a plan in which the expression *unsafe* says so."""
+        ...
+
+
+@runtime_checkable
+class RequestGuard(Protocol):
+    """A fragment that looks at the whole request; the transport tells it how the body is read."""
+
+    def on_request(self, read_body: Callable[[Writer], None], failure: Callable[..., Any]) -> Fragment:
+        """Return the fragment for a plan in which *read_body* writes the lines that leave the body in ``raw_body``.
+
+        Args:
+            read_body: As above; what is further in finds the body read.
+            failure: Returns status, content type and body for an error: ``failure(error, call, path)``.
+        """
         ...
 
 

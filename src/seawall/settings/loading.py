@@ -13,6 +13,7 @@ from seawall.settings.auth import AuthSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.environment import Environment, service_links
 from seawall.settings.errors import Wrong, nearest, report, shown
+from seawall.settings.idempotency import IdempotencySettings
 from seawall.settings.limit import LimitSettings
 from seawall.settings.operations import PREFIX as OPERATIONS_PREFIX
 from seawall.settings.operations import TABLE as OPERATIONS_TABLE
@@ -34,6 +35,7 @@ OWN_TABLES: tuple[type[Table], ...] = (
     DatabaseSettings,
     RedisSettings,
     LimitSettings,
+    IdempotencySettings,
     AdmissionSettings,
     AuthSettings,
     TelemetrySettings,
@@ -63,6 +65,7 @@ class Settings:
     database: DatabaseSettings = dataclasses.field(default_factory=DatabaseSettings)
     redis: RedisSettings = dataclasses.field(default_factory=RedisSettings)
     limit: LimitSettings = dataclasses.field(default_factory=LimitSettings)
+    idempotency: IdempotencySettings = dataclasses.field(default_factory=IdempotencySettings)
     admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
     auth: AuthSettings = dataclasses.field(default_factory=AuthSettings)
     telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)

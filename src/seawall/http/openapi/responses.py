@@ -16,6 +16,7 @@ from seawall.http.openapi.schemas import Schemas
 from seawall.http.openapi.usage import Mode
 from seawall.http.reply import is_reply
 from seawall.http.route import Route
+from seawall.idempotency.problems import IdempotencyKeyReused, InvalidIdempotencyKey, RequestInProgress
 from seawall.operation import bare, union_members
 from seawall.problems import (
     ContentTooLarge,
@@ -32,6 +33,7 @@ from seawall.problems import (
     RequestTimeout,
     TooManyRequests,
     Unauthorized,
+    Unavailable,
     UnsupportedMediaType,
     UriTooLong,
 )
@@ -183,6 +185,8 @@ def problems_of(route: Route, further: Sequence[ProblemType] = ()) -> list[Probl
         found.append(TooManyRequests)
     if route.policy.concurrency is not None:
         found.append(Overloaded)
+    if route.policy.idempotent is not None:
+        found += [InvalidIdempotencyKey, RequestInProgress, IdempotencyKeyReused, Unavailable]
     for guard in route.policy.guards:
         found += guard.problems
     if route.policy.closed:
