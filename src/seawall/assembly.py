@@ -24,8 +24,8 @@ from seawall.http.edge import Cors, Hosts, Limits, Proxies
 from seawall.http.exchange import Exchange, RequestIds
 from seawall.http.forms import FormLimits
 from seawall.http.health import health_routes
-from seawall.http.idempotent import idempotent_where_possible
 from seawall.http.hosts import TrustedHosts
+from seawall.http.idempotent import idempotent_where_possible
 from seawall.http.lifespan import lifespan_target
 from seawall.http.metrics import metrics_routes
 from seawall.http.mounts import Mount, lifespan_of

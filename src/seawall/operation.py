@@ -86,7 +86,8 @@ class PolicyOptions(TypedDict, total=False):
     concurrency: int | Literal["adaptive"] | None
     """How many calls of the operation run at once: a number, or as many as it can be measured to take; then 503."""
     idempotent: bool | Idempotency
-    """Whether POST and PATCH take an ``Idempotency-Key``: what is sent again with one is done once and answered alike."""
+    """Whether POST and PATCH take an ``Idempotency-Key``: what is sent again with one is done once and
+    answered alike."""
 
     auth: Scheme | Iterable[Scheme]
     """How callers show who they are: any one of these schemes. Closes the operation to those who do not."""

@@ -24,7 +24,18 @@ from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
 from seawall.http.wire import WireCarrier
 from seawall.operation import Operation, Policy
-from seawall.plan import ArgumentGuard, CodeCache, Fragment, GuardSource, MethodGuard, Place, Plan, RequestGuard, Writer, compile_plan
+from seawall.plan import (
+    ArgumentGuard,
+    CodeCache,
+    Fragment,
+    GuardSource,
+    MethodGuard,
+    Place,
+    Plan,
+    RequestGuard,
+    Writer,
+    compile_plan,
+)
 from seawall.resources import CallResources, Resources
 
 __all__ = ["Composer"]

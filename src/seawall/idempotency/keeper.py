@@ -60,7 +60,7 @@ class Rule:
 class Claim:
     """One call's hold on its key."""
 
-    __slots__ = ("answer", "began", "before", "id", "rule", "saved", "token")
+    __slots__ = ("answer", "before", "began", "id", "rule", "saved", "token")
 
     def __init__(self, id: str, token: str, rule: Rule, before: int) -> None:  # noqa: A002 - of the record
         self.id = id
@@ -178,7 +178,7 @@ class Keeper:
         try:
             kept = await self.store.complete(claim.id, claim.token, packed, claim.rule.retention)
         except (OSError, Problem) as error:
-            logger.error("%s: the answer could not be kept: %s", call.operation, error)  # noqa: TRY400 - it is told
+            logger.error("%s: the answer could not be kept: %s", call.operation, error)
             return
         if not kept:
             logger.error("%s: it took longer than its lease, and its answer was not kept", call.operation)

@@ -1,7 +1,8 @@
 """Records in Redis (or Valkey): shared by every machine, one script for each verb, expiry by the server's clock.
 
 Weaker than a database: the answer is kept after the operation has committed its work elsewhere. Who dies in between
-leaves an effect without a record, and a retry runs again once the lease is over. So does what a failover of Redis loses.
+leaves an effect without a record, and a retry runs again once the lease is over. The same goes for
+what a failover of Redis loses.
 """
 
 from __future__ import annotations

@@ -55,9 +55,7 @@ class Once:
     place = Place.IDEMPOTENCY
     problems: ClassVar[tuple[type[Problem], ...]] = (InvalidIdempotencyKey, RequestInProgress, IdempotencyKeyReused)
 
-    def __init__(
-        self, keeper: Keeper, chosen: Idempotency, options: IdempotencyOptions, timeout: float | None
-    ) -> None:
+    def __init__(self, keeper: Keeper, chosen: Idempotency, options: IdempotencyOptions, timeout: float | None) -> None:
         self._keeper = keeper
         self._required = chosen.required
         self._retention = _or(chosen.retention, options.retention)
@@ -89,9 +87,7 @@ class Once:
             inner()
             return
         keeper = self._keeper
-        rule = Rule(
-            method=writer.subject.method, retention=self._retention, lease=self._lease, wait=self._wait
-        )
+        rule = Rule(method=writer.subject.method, retention=self._retention, lease=self._lease, wait=self._wait)
         writer.lines("idempotency_claim = None", 'idempotency_key = headers.get(b"idempotency-key")')
         if self._required:
             with writer.block("if idempotency_key is None:"):
@@ -99,9 +95,7 @@ class Once:
         self._read(writer)
         with writer.block("if idempotency_key is not None:"):
             claim, bound = writer.bind("claim_key", keeper.claim), writer.bind("idempotency_rule", rule)
-            writer.line(
-                f"idempotency_claim = await {claim}(call, {bound}, idempotency_key, path, raw_query, raw_body)"
-            )
+            writer.line(f"idempotency_claim = await {claim}(call, {bound}, idempotency_key, path, raw_query, raw_body)")
         with writer.block("if idempotency_claim is not None and idempotency_claim.answer is not None:"):
             replay = writer.bind("replay", keeper.replay)
             writer.line(f"status, content_type, body = {replay}(call, idempotency_claim.answer)")
