@@ -130,6 +130,10 @@ class Record:
         """Return the fragment for a plan."""
         return _Record(self._keeper, expressions)
 
+    def emit(self, writer: Writer, inner: Callable[[], None]) -> None:  # noqa: ARG002 - as above
+        """Write nothing: without arguments there is no session."""
+        inner()
+
 
 @dataclass(frozen=True, slots=True)
 class _Record:
@@ -143,10 +147,9 @@ class _Record:
         return f"the answer, in {self.keeper.name}"
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
-        if writer.subject.method not in METHODS:
-            inner()
-            return
         inner()
+        if writer.subject.method not in METHODS:
+            return
         session = self.expressions(writer).get("session")
         if session is not None:
             with writer.block("if idempotency_claim is not None:"):
