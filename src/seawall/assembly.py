@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from seawall.admission import Admission, AdmissionOptions
@@ -25,6 +26,7 @@ from seawall.http.exchange import Exchange, RequestIds
 from seawall.http.forms import FormLimits
 from seawall.http.health import health_routes
 from seawall.http.hosts import TrustedHosts
+from seawall.http.idempotent import idempotent_where_possible
 from seawall.http.lifespan import lifespan_target
 from seawall.http.metrics import metrics_routes
 from seawall.http.mounts import Mount, lifespan_of
@@ -35,11 +37,13 @@ from seawall.http.surface import Surface, head_target
 from seawall.http.versions import version_switch
 from seawall.http.watch import ClientWatch
 from seawall.http.wire import WirePlan
+from seawall.idempotency.keeper import IdempotencyOptions
 from seawall.limit import LimitOptions
 from seawall.limit import Limits as RateLimits
 from seawall.operation import Operation, Policy, describe
 from seawall.plan import CodeCache, Deadlines, Fragment, Plan, TimeoutField, own_guards
 from seawall.plan.admission import admission_guards
+from seawall.plan.idempotency import idempotency_guards
 from seawall.plan.limits import rate_limits
 from seawall.plan.retry import Retries
 from seawall.problems import ConfigurationError, Misdirected, Overloaded, Problem
@@ -52,6 +56,9 @@ if TYPE_CHECKING:
     from seawall.settings import Settings
 
 __all__ = ["Built", "assemble"]
+
+UNKEYED: Mapping[str, Any] = MappingProxyType({"idempotent": False})
+"""For what takes no idempotency key: mounts, documents, calls within the service."""
 
 
 @dataclass(slots=True)
@@ -376,7 +383,7 @@ def _mounts(service: Service, base: Policy) -> list[Mount]:
         Mount(
             item.prefix,
             item.app,
-            _merge(base, (service.policy_options, item.options), item.name),
+            _merge(base, (service.policy_options, item.options, UNKEYED), item.name),
             item.name,
             item.state,
         )
@@ -447,7 +454,7 @@ def _route(service: Service, item: Declaration, base: Policy, overrides: Mapping
             )
         if service.versions.by == "path":
             template = _versioned(template, f"{service.versions.prefix}{operation.version}", operation.where)
-    return Route(
+    route = Route(
         method=item.method,
         template=template,
         operation=operation,
@@ -459,6 +466,7 @@ def _route(service: Service, item: Declaration, base: Policy, overrides: Mapping
         problems=item.problems,
         version=operation.version,
     )
+    return idempotent_where_possible(route, item.chain[-1])
 
 
 def _document_routes(
@@ -472,7 +480,9 @@ def _document_routes(
     accept = f"application/json; version={versions[0]}" if by_media and versions else "application/json"
     taken = {route.template.segments for route in routes if route.method == "GET"}
     # A page that explains how to log in must be there before; [service] docs closes it.
-    policy = _merge(base, (service.policy_options, {"public": True, "cache": None}), f"service {service.name!r}")
+    policy = _merge(
+        base, (service.policy_options, {"public": True, "cache": None}, UNKEYED), f"service {service.name!r}"
+    )
     for path, handler in document_handlers(source, service.title, versions, accept):
         operation = describe(handler)
         template = parse_template(path, operation.where)
@@ -538,6 +548,9 @@ def _composer(
             own_guards,
             admission_guards(service.admission, service.clock),
             rate_limits(lambda: service.limits),
+            idempotency_guards(
+                lambda: service.idempotency, IdempotencyOptions(**service.settings.idempotency.model_dump())
+            ),
             deadlines.guards,
             Retries(service.clock, service.random).guards,
             identity.guards,
@@ -589,7 +602,7 @@ def _tables(service: Service, plans: Sequence[Plan], fallback: Plan) -> dict[str
 def _offered(service: Service, base: Policy, routes: Sequence[Route]) -> dict[str, tuple[Operation, Policy]]:
     offered = {key_of(route.operation): (route.operation, route.policy) for route in routes}
     for operation, options in service.unrouted:
-        policy = _merge(base, (service.policy_options, options), operation.where)
+        policy = _merge(base, (service.policy_options, options, UNKEYED), operation.where)
         override = service.settings.operations.overrides.get(operation.name, {})
         offered[key_of(operation)] = operation, policy.merge(override, f"settings [operations.{operation.name}]")
     return offered

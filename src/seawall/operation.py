@@ -28,6 +28,7 @@ from seawall.units import seconds, size
 if TYPE_CHECKING:
     from seawall.auth.scheme import Scheme  # auth imports the plan
     from seawall.cache.policy import CachePolicy
+    from seawall.idempotency.rule import Idempotency
     from seawall.limit.rate import Rate
     from seawall.plan.guards import Guard  # the plan imports this module
 
@@ -90,6 +91,10 @@ class PolicyOptions(TypedDict, total=False):
     """How long answers of a GET are kept, here and by callers: seconds, ``"30s"``, or a `CachePolicy` for more. An
     operation that is not open to everybody has answers of its own for each caller."""
 
+    idempotent: bool | Idempotency
+    """Whether POST and PATCH take an ``Idempotency-Key``: what is sent again with one is done once and
+    answered alike."""
+
     auth: Scheme | Iterable[Scheme]
     """How callers show who they are: any one of these schemes. Closes the operation to those who do not."""
 
@@ -130,6 +135,7 @@ class Policy:
     priority: Literal["health", "critical", "normal", "sheddable"] = "normal"
     concurrency: int | Literal["adaptive"] | None = None
     cache: CachePolicy | None = None
+    idempotent: Idempotency | None = None
     auth: tuple[Scheme, ...] = ()
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
@@ -302,6 +308,12 @@ def _cache(value: Any, _: Policy) -> CachePolicy | None:
     return cache_policy(value)
 
 
+def _idempotent(value: Any, _: Policy) -> Idempotency | None:
+    from seawall.idempotency.rule import idempotency_of  # noqa: PLC0415 - for services with idempotent operations
+
+    return idempotency_of(value)
+
+
 def _guards(value: Any, policy: Policy) -> tuple[Guard, ...]:
     from seawall.plan.guards import Guard  # noqa: PLC0415 - the plan imports this module
 
@@ -331,6 +343,7 @@ _RESOLVERS: Mapping[str, Callable[[Any, Policy], Any]] = types.MappingProxyType(
         "priority": _choice("health", "critical", "normal", "sheddable"),
         "concurrency": _concurrency,
         "cache": _cache,
+        "idempotent": _idempotent,
         "auth": _auth,
         "roles": _names,
         "scopes": _names,

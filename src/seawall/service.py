@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seawall.admission import Admission
     from seawall.assembly import Built
     from seawall.cache import Cache
+    from seawall.idempotency import Keeper
     from seawall.limit import Limits
     from seawall.profiling import Profiler
     from seawall.settings import Change, Settings
@@ -118,6 +119,7 @@ class Service(Group, Living):
         self._built: Built | None = None
         self._limits: Limits | None = None
         self._cache: Cache | None = None
+        self._idempotency: Keeper | None = None
         self._admission: Admission | None = None
         self._telemetry: Telemetry | None = None
 
@@ -305,6 +307,19 @@ class Service(Group, Living):
         return self._cache
 
     @property
+    def idempotency(self) -> Keeper:
+        """Where answers of idempotent operations are kept; outlives a recompilation.
+
+        Raises:
+            ConfigurationError: The place where they are to be kept cannot be had.
+        """
+        if self._idempotency is None:
+            from seawall.idempotency.choosing import keeper_of  # noqa: PLC0415 - for services that need it
+
+            self._idempotency = keeper_of(self)
+        return self._idempotency
+
+    @property
     def admission(self) -> Admission:
         """How much is done at once; ``service.admission.state()`` says what is going on."""
         if self._admission is None:
@@ -423,6 +438,8 @@ class Service(Group, Living):
             if self._cache is not None:
                 self._cache.start()
             stack.push_async_callback(self._close_cache)
+            if self._idempotency is not None:
+                stack.push_async_callback(self._idempotency.close)
             self.admission.start()
             stack.callback(self.admission.stop)
             if self.profiler is not None:
@@ -433,6 +450,9 @@ class Service(Group, Living):
             for name, work in built.identity.background():
                 # Nothing is lost when they end: they are not waited for.
                 stack.callback(self.tasks.start(work, name=name, restart="always").cancel)
+            if self._idempotency is not None:
+                sweeping = self.tasks.start(self._idempotency.sweep, name="idempotency", restart="always")
+                stack.callback(sweeping.cancel)
             yield self
 
     async def _close_cache(self) -> None:

@@ -49,6 +49,9 @@ class AsgiCarrier:
         Until it is there the call stands in the table of bodies, whose sweeper ends it when that takes too long:
         the first message can be as slow as every other.
         """
+        if writer.body_read:
+            return
+        writer.body_read = True
         deadlines = self._exchange.body_deadlines
         bound = writer.bind("max_body", limit)
         rest = writer.bind("read_rest", read_rest)

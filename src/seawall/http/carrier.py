@@ -38,5 +38,5 @@ class HttpCarrier(Protocol):
         ...
 
     def read_body(self, writer: Writer, limit: int) -> None:
-        """Write lines that leave the body in the local ``raw_body``, refusing one over *limit* bytes."""
+        """Write lines that leave the body in the local ``raw_body``, refusing one over *limit* bytes; once."""
         ...

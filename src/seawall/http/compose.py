@@ -35,6 +35,7 @@ from seawall.plan import (
     Writer,
     compile_plan,
     depends_on_method,
+    looks_at_request,
     takes_arguments,
 )
 from seawall.problems import DeclarationError
@@ -138,7 +139,7 @@ class Composer:
             Answer(self.failures),
             *self.edge,
             *([] if watch is None else [watch]),
-            *placed(guards, route, arguments, held),
+            *placed([self._on_request(guard, route, carrier) for guard in guards], route, arguments, held),
             Bind(route, carrier, arguments, self.forms, self.max_query_fields),
             encode,
             Invoke(route, arguments, held),
@@ -164,6 +165,11 @@ class Composer:
             yield ResponseCache(self.responses, rules_of(route), *kept)
         elif route.method not in ("GET", "HEAD", "OPTIONS") and route.path in self.cached_paths:
             yield Forgetting(self.responses)
+
+    def _on_request(self, guard: Fragment, route: Route, carrier: HttpCarrier) -> Fragment:
+        if not looks_at_request(guard):
+            return guard
+        return guard.on_request(lambda writer: carrier.read_body(writer, route.policy.max_body), self.failures)
 
     def mount(self, mount: Mount) -> Plan:
         """Compile the plan of one mounted application.

@@ -10,7 +10,9 @@ from seawall.plan.guards import (
     Guard,
     GuardSource,
     MethodGuard,
+    RequestGuard,
     depends_on_method,
+    looks_at_request,
     own_guards,
     takes_arguments,
 )
@@ -32,11 +34,13 @@ __all__ = [
     "MethodGuard",
     "Place",
     "Plan",
+    "RequestGuard",
     "Step",
     "TimeoutField",
     "Writer",
     "compile_plan",
     "depends_on_method",
+    "looks_at_request",
     "own_guards",
     "takes_arguments",
 ]

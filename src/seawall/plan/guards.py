@@ -21,7 +21,9 @@ __all__ = [
     "Guard",
     "GuardSource",
     "MethodGuard",
+    "RequestGuard",
     "depends_on_method",
+    "looks_at_request",
     "own_guards",
     "takes_arguments",
 ]
@@ -69,6 +71,19 @@ class MethodGuard(Protocol):
         ...
 
 
+class RequestGuard(Protocol):
+    """A fragment that looks at the whole request; the transport tells it how the body is read."""
+
+    def on_request(self, read_body: Callable[[Writer], None], failure: Callable[..., Any]) -> Fragment:
+        """Return the fragment for a plan in which *read_body* writes the lines that leave the body in ``raw_body``.
+
+        Args:
+            read_body: As above; what is further in finds the body read.
+            failure: Returns status, content type and body for an error: ``failure(error, call, path)``.
+        """
+        ...
+
+
 def takes_arguments(fragment: object) -> TypeIs[ArgumentGuard]:
     """Return whether *fragment* looks at arguments; ``isinstance`` of a protocol takes twenty times as long."""
     return hasattr(fragment, "with_arguments")
@@ -77,6 +92,11 @@ def takes_arguments(fragment: object) -> TypeIs[ArgumentGuard]:
 def depends_on_method(fragment: object) -> TypeIs[MethodGuard]:
     """Return whether *fragment* needs to know whether a call may change something."""
     return hasattr(fragment, "on")
+
+
+def looks_at_request(fragment: object) -> TypeIs[RequestGuard]:
+    """Return whether *fragment* looks at the whole request."""
+    return hasattr(fragment, "on_request")
 
 
 class Guard:

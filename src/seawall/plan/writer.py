@@ -37,12 +37,14 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "namespace", "sooner", "subject", "task")
+    __slots__ = ("_depth", "_ids", "_lines", "body_read", "namespace", "sooner", "subject", "task")
 
     def __init__(self, subject: Subject | None = None) -> None:
         self.subject = subject or Subject()
         self.task: str | None = None
         """An expression for the running task, where one is known already; finding it out costs a function call."""
+        self.body_read = False
+        """Whether lines that leave the body in ``raw_body`` have been written."""
         self.sooner: Literal["", "asked", "inherited"] = ""
         """What the local ``sooner`` holds, or None: when the request came and the time its caller asked for; or the
         deadline of the call around this one. Empty where there is no such local."""

@@ -15,6 +15,7 @@ from seawall.settings.client import ClientSettings
 from seawall.settings.data import DatabaseSettings, RedisSettings
 from seawall.settings.environment import Environment, service_links
 from seawall.settings.errors import Wrong, nearest, report, shown
+from seawall.settings.idempotency import IdempotencySettings
 from seawall.settings.limit import LimitSettings
 from seawall.settings.operations import PREFIX as OPERATIONS_PREFIX
 from seawall.settings.operations import TABLE as OPERATIONS_TABLE
@@ -38,6 +39,7 @@ OWN_TABLES: tuple[type[Table], ...] = (
     RedisSettings,
     LimitSettings,
     CacheSettings,
+    IdempotencySettings,
     AdmissionSettings,
     AuthSettings,
     TelemetrySettings,
@@ -70,6 +72,7 @@ class Settings:
     redis: RedisSettings = dataclasses.field(default_factory=RedisSettings)
     limit: LimitSettings = dataclasses.field(default_factory=LimitSettings)
     cache: CacheSettings = dataclasses.field(default_factory=CacheSettings)
+    idempotency: IdempotencySettings = dataclasses.field(default_factory=IdempotencySettings)
     admission: AdmissionSettings = dataclasses.field(default_factory=AdmissionSettings)
     auth: AuthSettings = dataclasses.field(default_factory=AuthSettings)
     telemetry: TelemetrySettings = dataclasses.field(default_factory=TelemetrySettings)

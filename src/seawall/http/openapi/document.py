@@ -77,6 +77,7 @@ def document(
         docs = read(route.operation.description, route.operation.where)
         listed_parameters = parameters(route, schemas, docs)
         listed_parameters += _version_parameters(route, versions)
+        listed_parameters += _key_parameters(route)
         operation = given(
             tags=list(route.tags),
             summary=route.operation.summary,
@@ -212,6 +213,23 @@ def _answer_types(route: Route, versions: Versions | None) -> tuple[str, ...]:
         return MEDIA_TYPES
     # OpenAPI has no parameter called Accept: it is made of these.
     return tuple(f"{kind}; version={route.version}" for kind in MEDIA_TYPES)
+
+
+def _key_parameters(route: Route) -> list[dict[str, Any]]:
+    """Return the Parameter Object of the idempotency key, where one is taken."""
+    chosen = route.policy.idempotent
+    if chosen is None:
+        return []
+    return [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "One of its own for each intent, such as a UUID: what is sent again with the same key is "
+            "done once and answered alike (draft-ietf-httpapi-idempotency-key-header).",
+            "required": chosen.required,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        }
+    ]
 
 
 def _version_problems(route: Route, versions: Versions | None) -> tuple[type[Problem], ...]:

@@ -16,6 +16,7 @@ from seawall.http.openapi.schemas import Schemas
 from seawall.http.openapi.usage import Mode
 from seawall.http.reply import is_reply
 from seawall.http.route import Route
+from seawall.idempotency.problems import IdempotencyKeyReused, InvalidIdempotencyKey, RequestInProgress
 from seawall.operation import bare, union_members
 from seawall.problems import (
     ContentTooLarge,
@@ -32,6 +33,7 @@ from seawall.problems import (
     RequestTimeout,
     TooManyRequests,
     Unauthorized,
+    Unavailable,
     UnsupportedMediaType,
     UriTooLong,
 )
@@ -177,18 +179,23 @@ def problems_of(route: Route, further: Sequence[ProblemType] = ()) -> list[Probl
         found.append(Unauthorized)
     if any(bound.checks for bound in route.bounds):
         found.append(InvalidInput)
-    if route.policy.timeout is not None:
-        found.append(DeadlineExceeded)
-    if route.policy.rate:
-        found.append(TooManyRequests)
-    if route.policy.concurrency is not None:
-        found.append(Overloaded)
+    found += _refused_by_policy(route)
     for guard in route.policy.guards:
         found += guard.problems
     if route.policy.closed:
         found += _refusals(route)
     found += (*further, *route.problems)
     return sorted(dict.fromkeys(found), key=lambda problem: problem.status)
+
+
+def _refused_by_policy(route: Route) -> list[ProblemType]:
+    policy = route.policy
+    found: list[ProblemType] = [] if policy.timeout is None else [DeadlineExceeded]
+    found += [TooManyRequests] if policy.rate else []
+    found += [] if policy.concurrency is None else [Overloaded]
+    if policy.idempotent is not None:
+        found += [InvalidIdempotencyKey, RequestInProgress, IdempotencyKeyReused, Unavailable]
+    return found
 
 
 def _refusals(route: Route) -> list[ProblemType]:
