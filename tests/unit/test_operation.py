@@ -31,6 +31,7 @@ from seawall import (
 )
 from seawall.auth import Scheme
 from seawall.cache import CachePolicy
+from seawall.idempotency import Idempotency
 from seawall.limit import Rate
 from seawall.operation import describe
 from support.exchange import exchange
@@ -72,7 +73,7 @@ def test_options_of_policy_route_and_resolvers_agree():
     fields = {field.name for field in dataclasses.fields(Policy)}
     assert set(PolicyOptions.__annotations__) == fields == set(_RESOLVERS)
     assert set(RouteOptions.__annotations__) == fields | {"name", "status", "tags", "version", "documented", "problems"}
-    late = {"Guard": Guard, "CachePolicy": CachePolicy, "Rate": Rate, "Scheme": Scheme}
+    late = {"Guard": Guard, "CachePolicy": CachePolicy, "Idempotency": Idempotency, "Rate": Rate, "Scheme": Scheme}
     assert get_type_hints(PolicyOptions, localns=late)
 
 
