@@ -83,7 +83,7 @@ def print_tables(console: Console, samples: Samples) -> None:
         table = Table(title=f"{workload.name}: {workload.about}", title_justify="left", title_style="bold")
         table.add_column("contender", no_wrap=True)
         references = [f"x {name}" for name in workload.references]
-        columns = ["requests/s", "min to max", *references, "p50 ms", "p99 ms", "server CPU", "load CPU"]
+        columns = ["requests/s", "min to max", *references, "p50 ms", "p99 ms", "CPU µs", "server CPU", "load CPU"]
         if workload.refused[1]:
             columns.append("refused")
         for column in columns:
@@ -111,6 +111,7 @@ def _row(samples: Samples, workload: Workload, name: str) -> Iterable[str]:
         yield "" if value is None else f"{value:.2f}"
     yield f"{median(run.p50 for run in runs) / 1000:.2f}"
     yield f"{median(run.p99 for run in runs) / 1000:.2f}"
+    yield f"{median(run.server_cpu / run.requests_per_second for run in runs) * 1e6:.1f}"
     yield f"{median(run.server_cpu for run in runs):.0%}"
     yield f"{median(run.load_cpu for run in runs):.0%}"
     if workload.refused[1]:
