@@ -59,7 +59,7 @@ BARS = (
 def console() -> Console:
     """Return a console wide enough for the tables also where the output is no terminal."""
     terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=140)
+    return terminal if terminal.is_terminal else Console(width=150)
 
 
 def rate(samples: Samples, workload: str, name: str) -> float | None:
