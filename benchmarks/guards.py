@@ -42,6 +42,7 @@ class Request:
 
     headers: dict[bytes, bytes]
     task: Any = None
+    call: Any = None
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     path: str = "/orders/7"
     parts: list[str] = field(default_factory=lambda: ["", "orders", "7"])
@@ -133,7 +134,7 @@ async def measure(calls: int, rounds: int) -> dict[str, float]:
     for row in ROWS:
         built = row.service().build()
         built.use_wire()
-        (plan,) = [each for each in built.wires() if each.name == "read_order"]
+        (plan,) = [each for each in built.wires if each.name == "read_order"]
         plans.append((row, plan.run))
     best = {row.name: float("inf") for row in ROWS}
     for _ in range(rounds):

@@ -1,6 +1,7 @@
 """Compare Seawall with its peers: `python benchmarks/run.py`, or `make bench`; see README.md beside it."""
 
 import argparse
+import contextlib
 import shutil
 import signal
 import sys
@@ -12,12 +13,13 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it also runs by its path
 
 from benchmarks.harness import machine, report, setup
+from benchmarks.harness.catalogue import FAMILIES, WORKLOADS
 from benchmarks.harness.contenders import CONTENDERS, Contender
 from benchmarks.harness.load import WARM_UP, LoadError, measure
 from benchmarks.harness.paths import LATEST, ROOT
-from benchmarks.harness.servers import StartError, pinning, serving
+from benchmarks.harness.servers import Server, StartError, pinning, serving
 from benchmarks.harness.verify import WrongAnswerError, verify
-from benchmarks.harness.workloads import FAMILIES, WORKLOADS, Workload
+from benchmarks.harness.workloads import Workload
 
 BUSY = 0.5  # load average from which on the machine is called busy
 
@@ -40,7 +42,7 @@ class Comparison:
         for cell in tuple(self.cells):
             workload, contender = cell
             try:
-                with serving(contender, cpu=self.server_cpu, routes=workload.routes) as server:
+                with self._serving(cell) as server:
                     self.verdicts.setdefault(workload.name, {})[contender.name] = verify(server, workload)
             except (StartError, WrongAnswerError) as problem:
                 self._drop(cell, str(problem))
@@ -50,7 +52,7 @@ class Comparison:
         for cell in tuple(self.cells):
             workload, contender = cell
             try:
-                with serving(contender, cpu=self.server_cpu, routes=workload.routes) as server:
+                with self._serving(cell, quiet=workload.logged) as server:
                     sample = measure(
                         server,
                         workload,
@@ -63,9 +65,17 @@ class Comparison:
                 continue
             self.samples.setdefault(workload.name, {}).setdefault(contender.name, []).append(sample)
             self.console.print(
-                f"  round {number}  {workload.name:12} {contender.name:11}"
+                f"  round {number}  {workload.name:13} {contender.name:17}"
                 f" {sample.requests_per_second:>10,.0f} /s  p99 {sample.p99 / 1000:.2f} ms"
             )
+
+    def _serving(
+        self, cell: tuple[Workload, Contender], *, quiet: bool = False
+    ) -> contextlib.AbstractContextManager[Server]:
+        workload, contender = cell
+        return serving(
+            contender, cpu=self.server_cpu, routes=workload.routes, variables=workload.variables, quiet=quiet
+        )
 
     def _drop(self, cell: tuple[Workload, Contender], why: str) -> None:
         workload, contender = cell
@@ -81,7 +91,13 @@ class Comparison:
 
 def cells_of(workloads: list[Workload], contenders: list[Contender]) -> list[tuple[Workload, Contender]]:
     """Return the order of one round: contenders in turn, both sizes of the routes workload together."""
-    cells = [(workload, each) for workload in workloads if not workload.routes for each in contenders]
+    cells = [
+        (workload, each)
+        for workload in workloads
+        if not workload.routes
+        for each in contenders
+        if workload.family in each.families and (each.guarded or not workload.guards_only)
+    ]
     for contender in contenders:
         if contender.routes:
             cells += [(workload, contender) for workload in workloads if workload.routes]
@@ -91,7 +107,8 @@ def cells_of(workloads: list[Workload], contenders: list[Contender]) -> list[tup
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py", description="Compare Seawall with its peers, side by side.")
     parser.add_argument("--only", type=_names({each.name for each in CONTENDERS}), metavar="NAME,…")
-    parser.add_argument("--workloads", type=_names(set(FAMILIES)), metavar="NAME,…")
+    known = {*FAMILIES, *(workload.name for workload in WORKLOADS)}
+    parser.add_argument("--workloads", type=_names(known), metavar="NAME,…")
     parser.add_argument("--rounds", type=_positive, default=3, help="measured rounds (default 3)")
     parser.add_argument("--seconds", type=_positive, default=5, help="seconds per measurement (default 5)")
     parser.add_argument("--connections", type=_positive, default=64, help="kept-alive connections (default 64)")
@@ -134,8 +151,8 @@ def main() -> int:
     if options.setup:
         return 0
 
-    chosen = {name for family in options.workloads or FAMILIES for name in FAMILIES[family]}
-    workloads = [workload for workload in WORKLOADS if workload.name in chosen]
+    chosen = options.workloads or set(FAMILIES)
+    workloads = [each for each in WORKLOADS if each.name in chosen or each.family in chosen]
     server_cpu, load_cpu = pinning()
     comparison = Comparison(options, console, cells_of(workloads, ready), server_cpu, load_cpu)
     about = machine.describe()

@@ -1,7 +1,9 @@
 """Who takes part, how each is started, and what it needs to be there."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from benchmarks.contenders import identity
 from benchmarks.harness.paths import BUILD, PYTHON
 
 HOST = "127.0.0.1"
@@ -9,7 +11,19 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One program under test: `kind` is `uvicorn`, `seawall` or `go`; `target` an import path or a binary."""
+    """One program under test.
+
+    Args:
+        name: What it is called.
+        kind: `uvicorn`, `seawall` or `go`.
+        target: An import path, or a binary.
+        packages: The packages whose versions are in the results.
+        routes: Whether it takes part in the `routes` workloads.
+        variables: What it gets in its environment.
+        options: Its arguments, for Go.
+        families: The other families of workloads that it takes part in.
+        guarded: Whether it has the production stack: it must refuse tokens that are not valid.
+    """
 
     name: str
     kind: str
@@ -18,6 +32,8 @@ class Contender:
     routes: bool = True
     variables: tuple[tuple[str, str], ...] = ()
     options: tuple[str, ...] = ()
+    families: tuple[str, ...] = ("get", "post")
+    guarded: bool = False
 
     def command(self, port: int) -> list[str]:
         """Return the one command that serves this contender on a loopback port."""
@@ -31,7 +47,7 @@ class Contender:
     @property
     def environment(self) -> dict[str, str]:
         """Return what this contender gets in its environment beside the harness's own."""
-        return {"GOMAXPROCS": "1"} if self.kind == "go" else dict(self.variables)
+        return {"GOMAXPROCS": "1", **dict(self.variables)} if self.kind == "go" else dict(self.variables)
 
 
 UVICORN_OPTIONS = (
@@ -52,11 +68,32 @@ SEAWALL_VARIABLES = (
     ("SEAWALL_TELEMETRY_METRICS", "never"),
     ("SEAWALL_ADMISSION_ENABLED", "false"),
 )
+# The Go programs with the stack read here what the Python ones import.
+STACK_VARIABLES = (
+    ("BENCH_SECRET", identity.SECRET),
+    ("BENCH_ISSUER", identity.ISSUER),
+    ("BENCH_AUDIENCE", identity.AUDIENCE),
+    ("BENCH_ROLE", identity.ROLE),
+    ("BENCH_RATE", str(identity.RATE)),
+    ("BENCH_TIMEOUT", str(identity.TIMEOUT)),
+    ("BENCH_TOKEN_CACHE", str(identity.TOKEN_CACHE)),
+)
+FASTAPI_STACK = ("pyjwt", "slowapi", "prometheus-fastapi-instrumentator", "structlog", "asgi-correlation-id")
+
+
+def _stack(name: str, kind: str, target: str, *, guarded: bool = True, **more: Any) -> Contender:
+    return Contender(name, kind, target, routes=False, families=("stack",), guarded=guarded, **more)
+
 
 CONTENDERS = (
     Contender("raw", "uvicorn", "benchmarks.contenders.raw_app:app", ("uvicorn", "msgspec"), routes=False),
     Contender(
-        "seawall", "seawall", "benchmarks.contenders.seawall_app:service", ("seawall",), variables=SEAWALL_VARIABLES
+        "seawall",
+        "seawall",
+        "benchmarks.contenders.seawall_app:service",
+        ("seawall",),
+        variables=SEAWALL_VARIABLES,
+        families=("get", "post", "stack"),
     ),
     Contender(
         "seawall-asgi",
@@ -73,4 +110,16 @@ CONTENDERS = (
     Contender("nethttp", "go", "go_nethttp"),
     Contender("gin", "go", "go_gin"),
     Contender("gin-bind", "go", "go_gin", routes=False, options=("-bind",)),
+    _stack("seawall-stack", "seawall", "benchmarks.contenders.seawall_stack:service", packages=("seawall",)),
+    _stack(
+        "seawall-unguarded",
+        "seawall",
+        "benchmarks.contenders.seawall_stack:unguarded",
+        packages=("seawall",),
+        variables=SEAWALL_VARIABLES,
+        guarded=False,
+    ),
+    _stack("gin-stack", "go", "go_gin_stack", variables=STACK_VARIABLES),
+    _stack("gin-stack-cached", "go", "go_gin_stack", variables=STACK_VARIABLES, options=("-cache",)),
+    _stack("fastapi-stack", "uvicorn", "benchmarks.contenders.fastapi_stack:app", packages=FASTAPI_STACK),
 )

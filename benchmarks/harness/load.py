@@ -20,7 +20,10 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measured run. Latencies are in microseconds; CPU is the share of one core used while measuring."""
+    """One measured run. Latencies are in microseconds; CPU is the share of one core used while measuring.
+
+    `refused` is the share of the answers that were 4xx: some, where a workload is about that.
+    """
 
     requests_per_second: float
     p50: int
@@ -29,6 +32,7 @@ class Sample:
     requests: int
     server_cpu: float
     load_cpu: float
+    refused: float = 0.0
 
     def raw(self) -> dict[str, float]:
         return asdict(self)
@@ -52,12 +56,16 @@ def measure(
     records = BUILD / f"requests-{workload.name}.bin"
     host = f"{HOST}:{server.port}"
     records.write_bytes(b"".join(request.wire(host) + b"\0" for request in workload.requests))
+    least, most = workload.refused
 
     if warm_up:
-        _wrk(server, records, warm_up, connections, cpu)
+        _wrk(server, records, warm_up, connections, cpu, most)
     server_before, load_before = server.cpu_seconds(), _children_cpu()
-    result = _wrk(server, records, seconds, connections, cpu)
+    result = _wrk(server, records, seconds, connections, cpu, most)
     elapsed = result["microseconds"] / 1_000_000
+    refused = result["refused"] / result["requests"]
+    if refused < least:
+        raise LoadError(f"{refused:.0%} of {result['requests']} requests were refused, instead of {least:.0%} or more")
     return Sample(
         requests_per_second=round(result["requests"] / elapsed, 1),
         p50=result["p50"],
@@ -66,10 +74,13 @@ def measure(
         requests=result["requests"],
         server_cpu=round((server.cpu_seconds() - server_before) / elapsed, 3),
         load_cpu=round((_children_cpu() - load_before) / elapsed, 3),
+        refused=round(refused, 3),
     )
 
 
-def _wrk(server: Server, records: object, seconds: int, connections: int, cpu: int | None) -> dict[str, int]:
+def _wrk(
+    server: Server, records: object, seconds: int, connections: int, cpu: int | None, most_refused: float
+) -> dict[str, int]:
     command = [
         *pinned(cpu),
         "wrk",
@@ -87,7 +98,9 @@ def _wrk(server: Server, records: object, seconds: int, connections: int, cpu: i
     if run.returncode != 0 or line is None:
         raise LoadError(f"wrk ended with exit status {run.returncode}: {(run.stderr or run.stdout).strip()[-500:]}")
     result = json.loads(line.removeprefix("RESULT "))
-    failures = {kind: result[kind] for kind in ("refused", "connect", "read", "write", "timeout") if result[kind]}
+    failures = {kind: result[kind] for kind in ("connect", "read", "write", "timeout") if result[kind]}
+    if result["refused"] > most_refused * result["requests"]:
+        failures["refused"] = result["refused"]
     if failures or not result["requests"]:
         raise LoadError(f"{result['requests']} requests were answered, with failures: {failures}")
     return result

@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness.catalogue import WORKLOADS
 from benchmarks.harness.load import Sample
 from benchmarks.harness.paths import LATEST
 from benchmarks.harness.verify import Verdict
-from benchmarks.harness.workloads import WORKLOADS
+from benchmarks.harness.workloads import Workload
 
 Samples = dict[str, dict[str, list[Sample]]]  # workload → contender → one sample per round
 Verdicts = dict[str, dict[str, Verdict]]
@@ -31,6 +32,15 @@ class Bar:
     least: float
 
 
+def _stack_bars(method: str, workload: str) -> Iterable[Bar]:
+    ours = (workload, "seawall-stack")
+    yield Bar(f"stack {method}, of Gin with ordinary middleware", ours, (workload, "gin-stack"), 2.0)
+    yield Bar(f"stack {method}, of the same with a token cache", ours, (workload, "gin-stack-cached"), 1.3)
+    yield Bar(f"stack {method}, of FastAPI with the usual libraries", ours, (workload, "fastapi-stack"), 30.0)
+    yield Bar(f"stack {method}, of plain seawall", ours, (workload, "seawall"), 0.85)
+    yield Bar(f"stack {method}, of seawall with no guard at all", ours, (workload, "seawall-unguarded"), 0.85)
+
+
 BARS = (
     Bar("GET, of raw ASGI", ("get", "seawall"), ("get", "raw"), 0.90),
     Bar("POST, of raw ASGI", ("post", "seawall"), ("post", "raw"), 0.90),
@@ -41,13 +51,15 @@ BARS = (
     Bar("GET, of FastAPI", ("get", "seawall"), ("get", "fastapi"), 3.0),
     Bar("POST, of FastAPI", ("post", "seawall"), ("post", "fastapi"), 3.0),
     Bar("1,000 routes, of 10 routes", ("routes-1000", "seawall"), ("routes-10", "seawall"), 0.95),
+    *_stack_bars("GET", "stack-get"),
+    *_stack_bars("POST", "stack-post"),
 )
 
 
 def console() -> Console:
     """Return a console wide enough for the tables also where the output is no terminal."""
     terminal = Console()
-    return terminal if terminal.is_terminal else Console(width=120)
+    return terminal if terminal.is_terminal else Console(width=150)
 
 
 def rate(samples: Samples, workload: str, name: str) -> float | None:
@@ -69,12 +81,16 @@ def print_tables(console: Console, samples: Samples) -> None:
         if not runs:
             continue
         table = Table(title=f"{workload.name}: {workload.about}", title_justify="left", title_style="bold")
-        table.add_column("contender")
-        columns = ("requests/s", "min to max", "x raw", "x gin", "p50 ms", "p99 ms", "server CPU", "load CPU")
+        table.add_column("contender", no_wrap=True)
+        references = [f"x {name}" for name in workload.references]
+        columns = ["requests/s", "min to max", *references, "p50 ms", "p99 ms", "CPU µs", "server CPU", "load CPU"]
+        if workload.refused[1]:
+            columns.append("refused")
         for column in columns:
             table.add_column(column, justify="right")
         for name in sorted(runs, key=lambda name: -(rate(samples, workload.name, name) or 0)):
-            table.add_row(*_row(samples, workload.name, name), style="bold cyan" if name == "seawall" else None)
+            row = _row(samples, workload, name)
+            table.add_row(*row, style="bold cyan" if name in {"seawall", "seawall-stack"} else None)
         console.print(table)
         bound = [name for name in runs if median(run.load_cpu for run in runs[name]) > LOAD_BOUND]
         if bound:
@@ -84,19 +100,22 @@ def print_tables(console: Console, samples: Samples) -> None:
             console.print(f"  not alone on the core in every round: {', '.join(disturbed)}.")
 
 
-def _row(samples: Samples, workload: str, name: str) -> Iterable[str]:
-    runs = samples[workload][name]
+def _row(samples: Samples, workload: Workload, name: str) -> Iterable[str]:
+    runs = samples[workload.name][name]
     rates = [run.requests_per_second for run in runs]
     yield name
     yield f"{median(rates):,.0f}"
     yield f"{min(rates):,.0f} to {max(rates):,.0f}"
-    for reference in ("raw", "gin"):
-        value = ratio(samples, (workload, name), (workload, reference))
+    for reference in workload.references:
+        value = ratio(samples, (workload.name, name), (workload.name, reference))
         yield "" if value is None else f"{value:.2f}"
     yield f"{median(run.p50 for run in runs) / 1000:.2f}"
     yield f"{median(run.p99 for run in runs) / 1000:.2f}"
+    yield f"{median(run.server_cpu / run.requests_per_second for run in runs) * 1e6:.1f}"
     yield f"{median(run.server_cpu for run in runs):.0%}"
     yield f"{median(run.load_cpu for run in runs):.0%}"
+    if workload.refused[1]:
+        yield f"{median(run.refused for run in runs):.0%}"
 
 
 def print_bars(console: Console, samples: Samples) -> None:
@@ -136,7 +155,7 @@ def document(samples: Samples, verdicts: Verdicts) -> dict[str, Any]:
         if runs:
             workloads[workload.name] = {
                 "about": workload.about,
-                "contenders": {name: _result(samples, verdicts, workload.name, name) for name in runs},
+                "contenders": {name: _result(samples, verdicts, workload, name) for name in runs},
             }
     bars = [
         {"bar": bar.what, "at_least": bar.least, "measured": value, "met": value >= bar.least}
@@ -146,14 +165,17 @@ def document(samples: Samples, verdicts: Verdicts) -> dict[str, Any]:
     return {"workloads": workloads, "bars": bars}
 
 
-def _result(samples: Samples, verdicts: Verdicts, workload: str, name: str) -> dict[str, Any]:
-    runs = samples[workload][name]
+def _result(samples: Samples, verdicts: Verdicts, workload: Workload, name: str) -> dict[str, Any]:
+    runs = samples[workload.name][name]
     rates = [run.requests_per_second for run in runs]
-    verdict = verdicts[workload][name]
+    verdict = verdicts[workload.name][name]
+    ratios = {
+        f"ratio_to_{reference}": ratio(samples, (workload.name, name), (workload.name, reference))
+        for reference in workload.references
+    }
     return {
         "requests_per_second": {"median": median(rates), "min": min(rates), "max": max(rates)},
-        "ratio_to_raw": ratio(samples, (workload, name), (workload, "raw")),
-        "ratio_to_gin": ratio(samples, (workload, name), (workload, "gin")),
+        **ratios,
         "p50_microseconds": median(run.p50 for run in runs),
         "p99_microseconds": median(run.p99 for run in runs),
         "answer_bytes": verdict.answer_bytes,

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from benchmarks.harness.contenders import HOST, Contender
@@ -25,12 +25,22 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running contender, and the seconds from the start of its process until it took a connection."""
+    """A running contender, and the seconds from the start of its process until it took a connection.
+
+    Its `output` is the file that it writes to, or None where that is /dev/null.
+    """
 
     contender: Contender
     port: int
     pid: int
     ready_seconds: float
+    output: int | None = None
+
+    def said(self) -> str:
+        """Return what it has written so far, without moving the place at which it goes on writing."""
+        if self.output is None:
+            return ""
+        return os.pread(self.output, os.fstat(self.output).st_size, 0).decode(errors="replace")
 
     def cpu_seconds(self) -> float:
         """Return the processor time of the server and its threads so far (children, if any, not counted)."""
@@ -61,14 +71,28 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(contender: Contender, *, cpu: int | None, routes: int = 0) -> Iterator[Server]:
+def serving(
+    contender: Contender,
+    *,
+    cpu: int | None,
+    routes: int = 0,
+    variables: Iterable[tuple[str, str]] = (),
+    quiet: bool = False,
+) -> Iterator[Server]:
     """Serve a contender for as long as the block lasts.
+
+    Args:
+        contender: The contender.
+        cpu: The core it is tied to.
+        routes: How many extra routes it has.
+        variables: What it gets in its environment, besides its own.
+        quiet: Whether what it writes goes to /dev/null, so that no disk is measured.
 
     Raises:
         StartError: It ended, or did not accept a connection within 30 seconds.
     """
     port = _free_port()
-    environment = {**os.environ, **contender.environment, "BENCH_ROUTES": str(routes)}
+    environment = {**os.environ, **contender.environment, "BENCH_ROUTES": str(routes), **dict(variables)}
     with tempfile.TemporaryFile() as output:
         begun = time.perf_counter()
         process = subprocess.Popen(
@@ -76,7 +100,7 @@ def serving(contender: Contender, *, cpu: int | None, routes: int = 0) -> Iterat
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=subprocess.DEVNULL if quiet else output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the harness alone, which then ends the server
         )
@@ -86,7 +110,8 @@ def serving(contender: Contender, *, cpu: int | None, routes: int = 0) -> Iterat
                 output.seek(0)
                 said = output.read().decode(errors="replace").replace(f"{ROOT}/", "").strip()
                 raise StartError(f"{problem}\n{said[-2000:]}".strip())
-            yield Server(contender, port, process.pid, time.perf_counter() - begun)
+            took = time.perf_counter() - begun
+            yield Server(contender, port, process.pid, took, None if quiet else output.fileno())
         finally:
             _stop(process)
 

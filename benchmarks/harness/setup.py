@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.contenders import CONTENDERS, Contender
@@ -11,7 +12,34 @@ from benchmarks.harness.interpreter import quickest
 from benchmarks.harness.paths import BENCHMARKS, BUILD, PYTHON, REQUIREMENTS, ROOT, VENV
 
 DEBIAN_GOPATH = Path("/usr/share/gocode")  # where Debian's golang-*-dev packages put their sources
-GIN_SOURCE = DEBIAN_GOPATH / "src/github.com/gin-gonic/gin"
+
+
+@dataclass(frozen=True, slots=True)
+class GoProgram:
+    """What a binary is built from: a folder, build tags, and packages as `(import path, Debian package)`."""
+
+    source: str
+    tags: str = ""
+    needs: tuple[tuple[str, str], ...] = ()
+
+
+GIN = (("github.com/gin-gonic/gin", "golang-github-gin-gonic-gin-dev"),)
+PROGRAMS = {
+    "go_nethttp": GoProgram("go_nethttp"),
+    "go_gin": GoProgram("go_gin", needs=GIN),
+    "go_gin_stack": GoProgram(
+        "go_gin",
+        "stack",
+        (
+            *GIN,
+            ("github.com/golang-jwt/jwt", "golang-github-golang-jwt-jwt-dev"),
+            ("github.com/google/uuid", "golang-github-google-uuid-dev"),
+            ("github.com/prometheus/client_golang/prometheus", "golang-github-prometheus-client-golang-dev"),
+            ("github.com/rs/zerolog", "golang-github-rs-zerolog-dev"),
+            ("golang.org/x/time/rate", "golang-golang-x-time-dev"),
+        ),
+    ),
+}
 
 
 class UnavailableError(Exception):
@@ -35,7 +63,7 @@ def prepare_python(python: str | None) -> None:
     print("Installing the Python contenders into benchmarks/.venv …", flush=True)
     subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-r", str(REQUIREMENTS), "-e", str(ROOT)], check=True)
+    subprocess.run([*pip, "-r", str(REQUIREMENTS), "-e", f"{ROOT}[auth]"], check=True)
     stamp.write_text(wanted)
 
 
@@ -43,21 +71,22 @@ def prepare_go(contender: Contender) -> None:
     """Build a Go contender unless its binary is newer than its source.
 
     Raises:
-        UnavailableError: Go or Gin is not installed, or the compiler refused.
+        UnavailableError: Go or a package is not installed, or the compiler refused.
     """
     go = shutil.which("go")
     if go is None:
         raise UnavailableError("Go is not installed (Debian: golang-go)")
-    if contender.target == "go_gin" and not GIN_SOURCE.is_dir():
-        raise UnavailableError("Gin is not installed (Debian: golang-github-gin-gonic-gin-dev)")
-    source = BENCHMARKS / "contenders" / contender.target
+    program = PROGRAMS[contender.target]
+    if absent := [debian for path, debian in program.needs if not (DEBIAN_GOPATH / "src" / path).is_dir()]:
+        raise UnavailableError(f"Go packages are not installed (Debian: {' '.join(absent)})")
+    source = BENCHMARKS / "contenders" / program.source
     binary = BUILD / contender.target
     if binary.exists() and binary.stat().st_mtime > max(file.stat().st_mtime for file in source.glob("*.go")):
         return
     BUILD.mkdir(exist_ok=True)
     environment = {**os.environ, "GO111MODULE": "off", "GOPATH": str(DEBIAN_GOPATH), "GOFLAGS": ""}
     build = subprocess.run(
-        [go, "build", "-o", str(binary), "."],
+        [go, "build", "-tags", program.tags, "-o", str(binary), "."],
         cwd=source,
         env=environment,
         capture_output=True,

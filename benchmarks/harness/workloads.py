@@ -19,9 +19,11 @@ class Request:
     target: str
     body: bytes | None = None
     media_type: str = "application/json"
+    authorization: str | None = None
 
     def headers(self) -> dict[str, str]:
-        return {} if self.body is None else {"Content-Type": self.media_type}
+        shown = {} if self.authorization is None else {"Authorization": self.authorization}
+        return shown if self.body is None else {**shown, "Content-Type": self.media_type}
 
     def wire(self, host: str) -> bytes:
         """Return the bytes that go over the socket."""
@@ -43,23 +45,66 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A request beside the load; `required` ones must be refused (4xx), the others are only recorded."""
+    """A request beside the load; `required` ones must be refused, the others are only recorded.
+
+    Args:
+        name: What is wrong with it.
+        request: The request.
+        required: Whether it must be refused.
+        status: With which status; any 4xx by default.
+        guard: Whether a guard refuses it, so that contenders without guards are not asked.
+    """
 
     name: str
     request: Request
     required: bool = True
+    status: int | None = None
+    guard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Requests sent in turn, the answer to each, and the bad input tried before anything is timed."""
+    """Requests sent in turn, the answer to each, and the bad input tried before anything is timed.
+
+    Args:
+        name: What it is called.
+        about: What is sent.
+        build: Returns the requests; called each time, since some are too many to keep.
+        expected: Returns the answer to one of them.
+        probes: What must be refused.
+        routes: Extra routes of the application.
+        references: The contenders whose ratios are in the table.
+        checked: How many requests are sent once before anything is timed; None for all.
+        logged: Whether guarded contenders must write an access line for each call, and be measured.
+        guards_only: Whether contenders without guards take no part.
+        variables: What servers get in their environment.
+        refused: The least and the largest share of the load that must be refused with 4xx.
+        limited: A request that must be answered with 429 when it is repeated.
+    """
 
     name: str
     about: str
-    requests: tuple[Request, ...]
+    build: Callable[[], tuple[Request, ...]]
     expected: Callable[[Request], Answer]
     probes: tuple[Probe, ...]
     routes: int = 0
+    references: tuple[str, str] = ("raw", "gin")
+    checked: int | None = None
+    logged: bool = False
+    guards_only: bool = False
+    variables: tuple[tuple[str, str], ...] = ()
+    refused: tuple[float, float] = (0.0, 0.0)
+    limited: Request | None = None
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """Return the requests."""
+        return self.build()
+
+    @property
+    def family(self) -> str:
+        """Return the name by which it is chosen, with others of its kind."""
+        return self.name.partition("-")[0]
 
 
 def _get_expected(request: Request) -> Answer:
@@ -97,7 +142,7 @@ def _get_workload() -> Workload:
     return Workload(
         "get",
         "GET /orders/{order_id}?limit=&q=",
-        tuple(requests),
+        lambda: tuple(requests),
         _get_expected,
         tuple(Probe(name, Request("GET", target)) for name, target in bad.items()),
     )
@@ -183,7 +228,7 @@ def _post_workload() -> Workload:
         Probe("text/plain", Request("POST", "/orders", body, "text/plain"), required=False),
         Probe("body over 1 MiB", Request("POST", "/orders", huge), required=False),
     ]
-    return Workload("post", "POST /orders, 5 lines", tuple(requests), _post_expected, tuple(probes))
+    return Workload("post", "POST /orders, 5 lines", lambda: tuple(requests), _post_expected, tuple(probes))
 
 
 def _routes_expected(request: Request) -> Answer:
@@ -198,7 +243,7 @@ def _routes_workload(routes: int) -> Workload:
     return Workload(
         f"routes-{routes}",
         f"GET /r{{n}}/items/{{item_id}}, spread over {routes:,} routes",
-        tuple(Request("GET", target) for target in targets),
+        lambda: tuple(Request("GET", target) for target in targets),
         _routes_expected,
         (
             Probe("unknown route", Request("GET", f"/r{routes}/items/1")),
@@ -208,5 +253,5 @@ def _routes_workload(routes: int) -> Workload:
     )
 
 
-WORKLOADS = (_get_workload(), _post_workload(), _routes_workload(10), _routes_workload(1_000))
-FAMILIES = {"get": ("get",), "post": ("post",), "routes": ("routes-10", "routes-1000")}
+GET, POST = _get_workload(), _post_workload()
+ROUTES_10, ROUTES_1000 = _routes_workload(10), _routes_workload(1_000)

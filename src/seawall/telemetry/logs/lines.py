@@ -103,6 +103,7 @@ class Lines:
 
     def __init__(self) -> None:
         self._of_client: dict[tuple[str | None, bytes | None], str] = {}
+        self._of_caller: dict[str, str] = {}
 
     def encode(self, values: Values, offset: float) -> bytes:
         """Return the lines.
@@ -125,7 +126,7 @@ class Lines:
             return self._text(values, texts, offset).encode()
 
     def _text(self, values: Values, ids: Sequence[str], offset: float) -> str:
-        of_client, encode = self._of_client, _encode
+        of_client, encode, rest = self._of_client, _encode, self._rest
         stamp, until = "", 0.0
         lines: list[str] = []
         add = lines.append
@@ -142,9 +143,21 @@ class Lines:
                 shown = in_one_line(shown)
             add(
                 f'{{"timestamp":"{stamp}",{form.get(status) or form.new(status)},"url.path":{shown},'
-                f'"request_id":"{request_id}","duration":{took:.6f}{client}{"" if call is None else _rest(call)}}}\n'
+                f'"request_id":"{request_id}","duration":{took:.6f}{client}{"" if call is None else rest(call)}}}\n'
             )
         return "".join(lines)
+
+    def _rest(self, call: Call) -> str:
+        """Return what not every call has; what most of those have, a caller who is known, is encoded once."""
+        principal = call.principal
+        has_more = call.problem or call.ended or call.span is not None or b"traceparent" in call.metadata
+        if principal is None or has_more:
+            return _rest(call)
+        found = self._of_caller.get(principal.subject)
+        if found is None:
+            found = _rest(call)
+            _keep(self._of_caller, principal.subject, found)
+        return found
 
     def _client(self, address: str | None, agent: bytes | None) -> str:
         shown = agent[:_AGENT_LENGTH].decode("latin-1") if agent else None
@@ -169,7 +182,7 @@ def _members(fields: Mapping[str, Any]) -> str:
 
 
 def _rest(call: Call) -> str:
-    """Return what few calls have."""
+    """Return what a call has to say beside what every one says."""
     trace_id, span_id = identity(call)
     members = _members(
         {
