@@ -13,6 +13,7 @@ import mmap
 import os
 import struct
 import tempfile
+import weakref
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -65,6 +66,7 @@ class Arena:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self._close = weakref.finalize(self, os.close, descriptor)
         self._directory = mmap.mmap(descriptor, _DIRECTORY)
         self._regions: dict[str, Region] = {}
 
@@ -105,7 +107,7 @@ class Arena:
             region.memory.close()
         self._regions.clear()
         self._directory.close()
-        os.close(self.descriptor)
+        self._close()
 
     def _place(self, name: bytes, size: int) -> tuple[int, int]:
         """Return where the region *name* lies, noting it in the directory if it is new. Under the directory's lock."""

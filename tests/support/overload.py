@@ -155,7 +155,9 @@ async def _run(load: Load, clock: ManualClock) -> Outcome:
 
 
 def _service(load: Load, clock: ManualClock, backend: Callable[[], Any]) -> Service:
-    settings = Settings(admission=AdmissionSettings(**load.options), service=ServiceSettings(docs=False))
+    settings = Settings(
+        admission=AdmissionSettings(**{"enabled": True, **load.options}), service=ServiceSettings(docs=False)
+    )
     app = Service("overloaded", clock=clock, random=SystemRandom(load.seed), settings=settings)
     for name in ("critical", "normal", "sheddable"):
 

@@ -22,7 +22,7 @@ PATIENCE = 0.75
 class AdmissionOptions:
     """How a service admits; see `seawall.settings.AdmissionSettings` for what each option means."""
 
-    enabled: bool = True
+    enabled: bool = False
     limit: int = 0
     min_limit: int = 4
     max_limit: int = 1000

@@ -15,7 +15,9 @@ __all__ = ["AdmissionSettings"]
 class AdmissionSettings(Table, table="admission", env_prefix="SEAWALL_ADMISSION_"):
     """How much work the service takes on at once, and what it refuses when that is too much."""
 
-    enabled: Reloadable[bool] = Field(default=True, description="Whether calls are ever refused because of load.")
+    enabled: Reloadable[bool] = Field(
+        default=False, description="Whether calls are refused when the service has more to do than it can."
+    )
     limit: Reloadable[int] = Field(
         default=0, ge=0, le=1_000_000, description="Calls that run at once; 0 finds out how many there can be."
     )

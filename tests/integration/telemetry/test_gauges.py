@@ -21,7 +21,9 @@ def served(tmp_path=None, **admission):
     return Service(
         "test",
         settings=Settings(
-            admission=AdmissionSettings(**admission), database=database, service=ServiceSettings(docs=False)
+            admission=AdmissionSettings(**{"enabled": True, **admission}),
+            database=database,
+            service=ServiceSettings(docs=False),
         ),
     )
 

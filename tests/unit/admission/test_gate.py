@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 def guarded(clock, *, operations=None, policy=None, guards=(), **admission):
     settings = Settings(
-        admission=AdmissionSettings(**admission),
+        admission=AdmissionSettings(**{"enabled": True, **admission}),
         log=LogSettings(access=False),  # access lines are written by a timer of their own
         service=ServiceSettings(docs=False),
         operations=OperationsSettings(overrides=operations or {}),
@@ -223,7 +223,9 @@ async def test_settings_change_while_it_runs(manual_clock):
     await asyncio.sleep(0.001)
 
     def change(**options):
-        app._settings = Settings(admission=AdmissionSettings(**options), service=ServiceSettings(docs=False))
+        app._settings = Settings(
+            admission=AdmissionSettings(**{"enabled": True, **options}), service=ServiceSettings(docs=False)
+        )
         app.rebuild()
 
     change(limit=3)
