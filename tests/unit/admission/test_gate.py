@@ -287,7 +287,7 @@ async def test_without_running_no_timer_is_set_and_with_it_none_is_left(manual_c
 
 
 async def test_calls_that_waited_for_the_loop_are_refused_the_less_important_first(manual_clock):
-    admission = Admission(manual_clock, SystemRandom(1), AdmissionOptions())
+    admission = Admission(manual_clock, SystemRandom(1), AdmissionOptions(enabled=True))
     gate = admission.gate
     admission.start()
     call = Call(b"x", "work")
