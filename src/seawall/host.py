@@ -35,11 +35,13 @@ class Region:
         memory: Its bytes, zero in the beginning, shared by every process that asks for the same name.
         descriptor: The arena's file.
         offset: Where in that file it begins.
+        arena: Kept as long as its parts are.
     """
 
     memory: mmap.mmap
     descriptor: int
     offset: int
+    arena: Arena
 
     @contextlib.contextmanager
     def locked(self, start: int = 0, length: int = 1) -> Generator[None]:
@@ -97,7 +99,7 @@ class Arena:
             offset, length = self._place(name.encode(), _whole_pages(size))
         finally:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN, _DIRECTORY, 0)
-        region = Region(mmap.mmap(self.descriptor, length, offset=offset), self.descriptor, offset)
+        region = Region(mmap.mmap(self.descriptor, length, offset=offset), self.descriptor, offset, self)
         self._regions[name] = region
         return region
 
