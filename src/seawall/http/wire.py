@@ -147,4 +147,4 @@ class _Receive:
 
 def lines_of(fields: Fields) -> bytes:
     """Return header fields as they are sent."""
-    return b"".join([b"%b: %b\r\n" % field for field in fields])
+    return b"".join([name + b": " + value + b"\r\n" for name, value in fields])

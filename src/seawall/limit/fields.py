@@ -46,21 +46,22 @@ class Fields:
 
 
 class OneField:
-    """`Fields` for one rule that flows, as quick as it can be."""
+    """`Fields` for one rule that flows, as quick as it can be.
+
+    Args:
+        rule: The rule.
+    """
 
     def __init__(self, rule: Rule) -> None:
-        self._policy = (POLICY, _policy(rule).encode())
-        self._form = f'"{rule.label}";r=%d;t=%d'.encode()
-        self._rate = 1 / rule.interval
-        self._tolerance = rule.tolerance
+        self.policy = (POLICY, _policy(rule).encode())
+        form = f'"{rule.label}";r=%d;t=%d'.encode()
+        rate, tolerance = 1 / rule.interval, rule.tolerance
 
-    def add(self, call: Call, left: float) -> None:
-        """Add to the answer of *call* what is left."""
-        state = (STATE, self._form % ((left + SLACK) * self._rate, self._tolerance - left + 0.999))
-        if call.fields is None:
-            call.fields = [self._policy, state]
-        else:
-            call.fields += (self._policy, state)
+        def state(left: float) -> tuple[bytes, bytes]:
+            return STATE, form % (int((left + SLACK) * rate), int(tolerance - left + 0.999))
+
+        self.state = state
+        """Returns the field that says what is left."""
 
 
 def _append(call: Call, *fields: tuple[bytes, bytes]) -> None:

@@ -111,20 +111,23 @@ class Limits:
 
     def _quickly(self, store: MemoryStore, rule: Rule, key: KeyOf, cost: int) -> Callable[[Call], None]:
         take = store.taker(rule, cost)
-        fields = OneField(rule).add
-        tell, least, calendar = self.options.fields, -SLACK, self._calendar
+        one = OneField(rule)
+        policy, state_of, tell = one.policy, one.state, self.options.fields
+        least, calendar = -SLACK, self._calendar
 
         def check(call: Call) -> None:
             who = key(call)
             if who is None:
                 return
             left = take(who)
-            if left >= least:
-                if tell:
-                    fields(call, left)
-                return
-            fields(call, left + cost * rule.interval)
-            raise too_many((rule,), (left,), cost, calendar)
+            if left < least:
+                call.fields = [*(call.fields or ()), policy, state_of(left + cost * rule.interval)]
+                raise too_many((rule,), (left,), cost, calendar)
+            if tell:
+                if call.fields is None:
+                    call.fields = [policy, state_of(left)]
+                else:
+                    call.fields += (policy, state_of(left))
 
         return check
 

@@ -140,16 +140,16 @@ class Record:
             form = writer.bind("form", Form(subject.operation, subject.method, subject.path))
 
         request_id, headers = ("call.id", "call.metadata") if subject.carrier == "direct" else ("request_id", "headers")
-        marks = "call.span is None"
+        marks = "call.span is not None"
         if self.traces is not None:
-            marks = f"call.span is {writer.bind('unsampled', self.traces.unsampled)}"
-        # Without a problem, a principal, a span and a caller's trace, the call itself need not be kept.
-        whole = f'{marks} and not call.problem and call.principal is None and b"traceparent" not in {headers}'
+            marks = f"call.span is not {writer.bind('unsampled', self.traces.unsampled)}"
+        # Without a problem, a span and a caller's trace, the caller is all that is kept of the call.
+        whole = f'call if {marks} or call.problem or b"traceparent" in {headers} else call.principal'
 
         def write() -> None:
             writer.line(
                 f"{add}((record_ended, record_took, {status}, {request_id}, {form}, {path}, call.peer, "
-                f'{headers}.get(b"user-agent"), None if {whole} else call))'
+                f'{headers}.get(b"user-agent"), {whole}))'
             )
             with writer.block(f"if not {FIELDS} < len({lines}) < {FIELDS * MOST_LINES}:"):
                 writer.line(f"{attend}()")

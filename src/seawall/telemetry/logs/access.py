@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from seawall.call import Principal
 from seawall.clock import Clock, Timer
 from seawall.telemetry.logs.lines import FIELDS, Lines, Values
 from seawall.telemetry.logs.setup import installed
@@ -76,10 +77,11 @@ def _errors(values: Values) -> Values:
 def _log(values: Values) -> None:
     """Log for people, or by whatever logging there is where Seawall has not set it up."""
     one = iter(values)
-    for _, took, status, request_id, form, path, _, _, call in zip(*[one] * FIELDS, strict=True):
+    for _, took, status, request_id, form, path, _, _, rest in zip(*[one] * FIELDS, strict=True):
         extra: dict[str, Any] = {"request_id": request_id.decode("latin-1"), "operation": form.operation}
-        if call is not None and call.principal is not None:
-            extra["user.id"] = call.principal.subject
+        call, principal = (None, rest) if isinstance(rest, Principal) else (rest, rest and rest.principal)
+        if principal is not None:
+            extra["user.id"] = principal.subject
         trace_id, _ = identity(call) if call is not None else ("", "")
         if trace_id:
             extra["trace_id"] = trace_id

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from seawall.call import Call
+from seawall.call import Call, Principal
 from seawall.telemetry.logs.redaction import in_one_line, without_credentials
 from seawall.telemetry.methods import METHODS, OTHER
 from seawall.telemetry.traces.identity import identity
@@ -21,7 +21,7 @@ from seawall.telemetry.traces.identity import identity
 __all__ = ["FIELDS", "Form", "Forms", "Lines", "Values"]
 
 _PLAIN = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._~+/=:-"
-"""What needs no escape in JSON; request ids are made of nothing else."""
+"""What needs no escape in JSON; request ids are made of nothing else, and hardly any path is."""
 _AGENT_LENGTH = 256
 _MOST_KEPT = 2048
 
@@ -93,7 +93,7 @@ FIELDS = 9
 collector looks at, and so would the call be with all its header fields.
 
 When the call ended (monotonic), how long it took, its status, its id, its form, its path, the address of the client,
-its user agent; and the call itself if it has more to say (a problem, a principal, a trace), else None.
+its user agent; and the call itself if it has more to say (a problem, a trace), else its principal, if there is one.
 """
 Values = list[Any]
 
@@ -112,51 +112,36 @@ class Lines:
             values: What they say, `FIELDS` for each, in the order in which calls ended.
             offset: What the wall clock is ahead of the monotonic one, in seconds.
         """
-        ids = values[3::FIELDS]
-        # Looked at once for all lines: anything that would have to be escaped takes the careful way.
-        joined = b" ".join(ids)
-        if joined.translate(None, _PLAIN) != b" " * (len(ids) - 1):
-            texts = [_encode(each.decode("latin-1"))[1:-1].decode() for each in ids]
-        else:
-            texts = joined.decode().split(" ")
-        try:
-            return self._text(values, texts, offset).encode()
-        except UnicodeEncodeError:  # half a surrogate pair, in a path that was no Unicode
-            values[5::FIELDS] = [each.encode("utf-8", "backslashreplace").decode() for each in values[5::FIELDS]]
-            return self._text(values, texts, offset).encode()
+        return self._text(values, _ids(values[3::FIELDS]), _paths(values[5::FIELDS]), offset).encode()
 
-    def _text(self, values: Values, ids: Sequence[str], offset: float) -> str:
-        of_client, encode, rest = self._of_client, _encode, self._rest
+    def _text(self, values: Values, ids: Sequence[str], paths: Sequence[str], offset: float) -> str:
+        of_client, more = self._of_client, self._more
         stamp, until = "", 0.0
         lines: list[str] = []
         add = lines.append
         one = iter(values)
-        for ended, took, status, _, form, path, peer, agent, call, request_id in zip(*[one] * FIELDS, ids, strict=True):
+        each = zip(*[one] * FIELDS, ids, paths, strict=True)
+        for ended, took, status, _, form, _, peer, agent, rest, request_id, path in each:
             if ended >= until:
                 moment = int((ended + offset) * 1000)
                 stamp, until = _stamp(moment), (moment + 1) / 1000 - offset
             client = of_client.get((peer[0] if peer else None, agent))
             if client is None:
                 client = self._client(peer[0] if peer else None, agent)
-            shown = encode(path if "://" not in path else without_credentials(path)).decode()
-            if not shown.isascii():
-                shown = in_one_line(shown)
             add(
-                f'{{"timestamp":"{stamp}",{form.get(status) or form.new(status)},"url.path":{shown},'
-                f'"request_id":"{request_id}","duration":{took:.6f}{client}{"" if call is None else rest(call)}}}\n'
+                f'{{"timestamp":"{stamp}",{form.get(status) or form.new(status)},"url.path":"{path}",'
+                f'"request_id":"{request_id}","duration":{took:.6f}{client}{"" if rest is None else more(rest)}}}\n'
             )
         return "".join(lines)
 
-    def _rest(self, call: Call) -> str:
+    def _more(self, rest: Call | Principal) -> str:
         """Return what not every call has; what most of those have, a caller who is known, is encoded once."""
-        principal = call.principal
-        has_more = call.problem or call.ended or call.span is not None or b"traceparent" in call.metadata
-        if principal is None or has_more:
-            return _rest(call)
-        found = self._of_caller.get(principal.subject)
+        if not isinstance(rest, Principal):
+            return _rest(rest)
+        found = self._of_caller.get(rest.subject)
         if found is None:
-            found = _rest(call)
-            _keep(self._of_caller, principal.subject, found)
+            found = f",{_members({'user.id': rest.subject})}"
+            _keep(self._of_caller, rest.subject, found)
         return found
 
     def _client(self, address: str | None, agent: bytes | None) -> str:
@@ -166,6 +151,34 @@ class Lines:
         if agent is None or len(agent) <= _AGENT_LENGTH:
             _keep(self._of_client, (address, agent), found)
         return found
+
+
+def _ids(values: Sequence[bytes]) -> Sequence[str]:
+    """Return request ids as they stand between quotation marks.
+
+    They are looked at once for all lines: anything that would have to be escaped takes the careful way.
+    """
+    joined = b" ".join(values)
+    if joined.translate(None, _PLAIN) == b" " * (len(values) - 1):
+        return joined.decode().split(" ")
+    return [_encode(each.decode("latin-1"))[1:-1].decode() for each in values]
+
+
+def _paths(values: Sequence[str]) -> Sequence[str]:
+    """Return paths as they stand between quotation marks, in the same way."""
+    joined = " ".join(values)
+    plain = joined.isascii() and "://" not in joined
+    if plain and joined.encode().translate(None, _PLAIN) == b" " * (len(values) - 1):
+        return values
+    return [_path(each) for each in values]
+
+
+def _path(path: str) -> str:
+    try:
+        shown = _encode(path if "://" not in path else without_credentials(path))
+    except UnicodeEncodeError:  # half a surrogate pair: it was no Unicode
+        return _path(path.encode("utf-8", "backslashreplace").decode())
+    return in_one_line(shown[1:-1].decode())
 
 
 def _keep(kept: dict[Any, str], key: Any, found: str) -> None:
