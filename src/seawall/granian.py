@@ -23,6 +23,7 @@ from seawall.clock import Clock
 from seawall.drain import NEWCOMER_SECONDS
 from seawall.endpoint import Endpoint, bind
 from seawall.framing import Hosts, fault_of
+from seawall.last_resort import LastResort
 from seawall.lifecycle import Budget, Lifecycle
 from seawall.lifecycle.budget import CALLS_UNTIL, TASKS_UNTIL
 from seawall.lifespan import Lifespan
@@ -229,6 +230,7 @@ class Server:
         self._watch = watch
         self._service = service
         self._heartbeat = service.telemetry.heartbeat()
+        self._last_resort = LastResort(self._settings.shutdown_seconds + 2 * OVERTIME)
         self.overdue = False
         self.broken = False
 
@@ -236,8 +238,9 @@ class Server:
         """Serve until told to end."""
         loop = asyncio.get_running_loop()
         self._watch.attach(self._told)
+        # Not the loop's own handlers: those wait for a loop that is blocked.
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._signalled)
+            signal.signal(number, lambda *_: self._signalled(loop))
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
@@ -267,6 +270,7 @@ class Server:
             logger.error("the service did not stop within %g s and was left as it is", self._settings.shutdown_seconds)
         finally:
             self._lifecycle.cut.calls += self.lifespan.cancelled
+            self._last_resort.disarm()
             self._heartbeat.stop()
             beating.cancel()
             await asyncio.wait({beating})
@@ -285,9 +289,11 @@ class Server:
     def _tasks(self) -> set[asyncio.Task[None]]:
         return {each.task for each in self._listening if each.task is not None}
 
-    def _signalled(self) -> None:
+    def _signalled(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to end; a second signal hurries, unless whoever watches decides that."""
-        self._told(self._exit.is_set() and not self._watch.supervised)
+        if not self._watch.supervised:
+            self._last_resort.arm()
+        loop.call_soon_threadsafe(lambda: self._told(self._exit.is_set() and not self._watch.supervised))
 
     def _told(self, hurried: bool) -> None:  # noqa: FBT001 - as `Watch.attach` has it
         """Begin to end; a start that is still going on is given up; being hurried ends the waiting."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -12,12 +13,20 @@ import uvicorn
 
 __all__ = ["Lifespan"]
 
+_MOST_NAMED = 10
+
 logger = logging.getLogger("seawall")
 
 
 def _cancel_all(calls: set[asyncio.Task[Any]]) -> None:
     for call in calls:
         call.cancel()
+
+
+def _named(calls: set[asyncio.Task[Any]]) -> dict[str, str]:
+    """Return what *calls* run, the most frequent first, as fields of a log line."""
+    names = Counter(getattr(call.get_coro(), "__qualname__", "?") for call in calls)
+    return {"calls": ", ".join(f"{name} x {count}" for name, count in names.most_common(_MOST_NAMED))}
 
 
 @dataclass(slots=True)
@@ -49,6 +58,7 @@ class Lifespan:
     cancel: Callable[[set[asyncio.Task[Any]]], None] = _cancel_all
     patience: Callable[[], float] = lambda: 1.0
     cancelled: int = 0
+    _asked: set[asyncio.Task[Any]] = field(default_factory=set)
     _inbox: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
@@ -71,11 +81,12 @@ class Lifespan:
             await self._task
 
     async def cancel_calls(self) -> None:
-        """Cancel the calls that are running, and give them time to give back what they hold."""
-        calls = self.running()
+        """Cancel the calls that are running, once, and give them time to give back what they hold."""
+        calls = self.running() - self._asked
         if calls:
+            self._asked |= calls
             self.cancelled += len(calls)
-            logger.warning("cancelling %d calls that have not ended in time", len(calls))
+            logger.warning("cancelling %d calls that have not ended in time", len(calls), extra=_named(calls))
             self.cancel(calls)
             # They give back their resources before those are closed.
             await asyncio.wait(calls, timeout=self.patience())

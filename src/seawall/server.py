@@ -20,6 +20,7 @@ import uvicorn
 from seawall.drain import Drain, Listeners
 from seawall.endpoint import Endpoint, bind
 from seawall.http.surface import Surface
+from seawall.last_resort import LastResort
 from seawall.lifecycle import Lifecycle
 from seawall.lifespan import Lifespan
 from seawall.problems import ConfigurationError, SeawallError
@@ -71,6 +72,7 @@ class Server(uvicorn.Server):
         self._ready, self._reload = hooks
         self._service = service
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._last_resort = LastResort(settings.shutdown_seconds + 2 * OVERTIME)
         self._drain = Drain(
             self.server_state,
             service.lifecycle,
@@ -105,6 +107,7 @@ class Server(uvicorn.Server):
         try:
             yield
         finally:
+            self._last_resort.disarm()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
@@ -114,6 +117,8 @@ class Server(uvicorn.Server):
         Not under a supervisor: whoever signals all processes of a unit, which is then told by both, is in no hurry.
         """
         again, self.should_exit = self.should_exit, True
+        if not self._watch.supervised:  # a supervisor kills
+            self._last_resort.arm()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._exit, again and not self._watch.supervised)
 
