@@ -149,13 +149,14 @@ class Built:
         self.deadlines.close()
         self.watch.close()
 
-    def cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
-        """Cancel the calls that run in *tasks*: the service has no time left for them."""
+    def cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> list[str]:
+        """Cancel the calls that run in *tasks*, for which the service has no time left; return their operations."""
         calls = {task: call for call, task in self.deadlines.running() if call.outer is None}
         for task in tasks:
             call = calls.get(task)
             if call is None or not call.end("shutdown", task):
                 task.cancel()
+        return [calls[task].operation for task in tasks if task in calls]
 
     def lifespan(self, mount: Mount) -> AbstractAsyncContextManager[None]:
         """Return the context in which a mounted application's own lifespan runs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,15 +18,16 @@ _MOST_NAMED = 10
 logger = logging.getLogger("seawall")
 
 
-def _cancel_all(calls: set[asyncio.Task[Any]]) -> None:
+def _cancel_all(calls: set[asyncio.Task[Any]]) -> Iterable[str]:
     for call in calls:
         call.cancel()
+    return ()
 
 
-def _named(calls: set[asyncio.Task[Any]]) -> dict[str, str]:
-    """Return what *calls* run, the most frequent first, as fields of a log line."""
-    names = Counter(getattr(call.get_coro(), "__qualname__", "?") for call in calls)
-    return {"calls": ", ".join(f"{name} x {count}" for name, count in names.most_common(_MOST_NAMED))}
+def _named(operations: Iterable[str]) -> dict[str, str]:
+    """Return which *operations* are cut, the most frequent first, as fields of a log line."""
+    names = Counter(operations)
+    return {"operations": ", ".join(f"{name} x {count}" for name, count in names.most_common(_MOST_NAMED))}
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Lifespan:
         message: What it reported instead, or before.
         abandoned: Whether its start was given up.
         running: Tells which calls are running.
-        cancel: Cancels calls.
+        cancel: Cancels calls; returns the operations whose they are, as far as that is known.
         patience: Tells the seconds that cancelled calls have to end.
         cancelled: How many calls were cancelled.
     """
@@ -55,7 +56,7 @@ class Lifespan:
     message: str = ""
     abandoned: bool = False
     running: Callable[[], set[asyncio.Task[Any]]] = set
-    cancel: Callable[[set[asyncio.Task[Any]]], None] = _cancel_all
+    cancel: Callable[[set[asyncio.Task[Any]]], Iterable[str]] = _cancel_all
     patience: Callable[[], float] = lambda: 1.0
     cancelled: int = 0
     _asked: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -86,8 +87,8 @@ class Lifespan:
         if calls:
             self._asked |= calls
             self.cancelled += len(calls)
-            logger.warning("cancelling %d calls that have not ended in time", len(calls), extra=_named(calls))
-            self.cancel(calls)
+            names = _named(self.cancel(calls))
+            logger.warning("cancelling %d calls that have not ended in time", len(calls), extra=names)
             # They give back their resources before those are closed.
             await asyncio.wait(calls, timeout=self.patience())
 
