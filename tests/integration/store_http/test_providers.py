@@ -204,9 +204,7 @@ def test_a_carrier_that_refuses_costs_an_estimate(shop: Shop) -> None:
 
 
 @pytest.fixture
-async def offline(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Offline]:
+async def offline(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Offline]:
     """The store in this process, whose payment provider and carrier are gone; and who tells it the rates."""
     from storefront.app import service
     from storefront.identity import staff_token
