@@ -15,7 +15,7 @@ from support.rows import Row
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def row() -> Iterator[Row]:
     with contextlib.ExitStack() as stack:
         ledger = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -35,7 +35,7 @@ def row() -> Iterator[Row]:
             assert "Traceback" not in servers[name].output
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def target() -> Iterator[str]:
     """The URL of a target that can do so much and no more."""
     with served("target_app:service", HERE) as server:

@@ -13,8 +13,8 @@ extra: Counter[str] = Counter()
 queue: deque[asyncio.Future[None]] = deque()
 came = asyncio.Event()
 able = {"per_second": 100.0}
-accepted: Counter[int] = Counter()
-opened = asyncio.Event()
+tokens = {"left": 0.0, "at": 0.0}
+opened, stopping = asyncio.Event(), asyncio.Event()
 
 
 @service.background
@@ -22,16 +22,24 @@ async def serve() -> None:
     """Do so much a second, first come, first served, and not know which callers have given up."""
     loop = asyncio.get_running_loop()
     due = loop.time()
-    while True:
-        while not queue:
+    while not stopping.is_set():
+        if not queue:
             came.clear()
             await came.wait()
             due = loop.time()
+            continue
         due += 1 / able["per_second"]
         await asyncio.sleep(due - loop.time())
         done = queue.popleft()
         if not done.done():
             done.set_result(None)
+
+
+@service.lifecycle.on_drain
+def stop() -> None:
+    """Let `serve` end."""
+    stopping.set()
+    came.set()
 
 
 # Work for a caller who has left is work all the same.
@@ -77,12 +85,12 @@ async def down(milliseconds: int, call: Call) -> None:
 @service.get("/accept/{per_second}")
 async def accept(per_second: int) -> None:
     """Turn away whoever is too much."""
-    second = int(service.clock.monotonic())
-    counts["came"] += 1
-    if accepted[second] >= per_second:
+    now = service.clock.monotonic()
+    tokens["left"] = min(per_second / 10, tokens["left"] + (now - tokens["at"]) * per_second)
+    tokens["at"] = now
+    if tokens["left"] < 1:
         raise Unavailable
-    accepted[second] += 1
-    counts["accepted"] += 1
+    tokens["left"] -= 1
 
 
 @service.get("/gate")
