@@ -46,7 +46,9 @@ class Currencies:
     def __init__(self, exchange: Exchange, cache: Cache, fresh: float) -> None:
         self._exchange = exchange
         self._cache = cache
+        # region: keep
         self._keep = Keep(fresh, stale_while_revalidate=fresh, stale_if_error="1h")
+        # endregion
 
     async def rates(self) -> Rates:
         """Return the rates, as of the moment they name.

@@ -57,6 +57,7 @@ async def read_dashboard(
     Its own numbers are all there, or there is a problem. Those of the providers are null where they cannot be had
     within a second, and `missing` says why.
     """
+    # region: parts
     shown = await partial(
         dict[str, Any],
         clock=clock,
@@ -68,6 +69,7 @@ async def read_dashboard(
         exchange_rates=optional(currencies.rates(), within=_PATIENCE),
     )
     return Dashboard(**shown.value, missing=[_missing(part, error) for part, error in shown.errors.items()])
+    # endregion
 
 
 def _missing(part: str, error: Exception) -> MissingPart:

@@ -31,19 +31,13 @@ class ProviderSettings(AppSettings, table="providers", env_prefix="STOREFRONT_PR
     rates_for: Seconds = Field(default=10.0, gt=0, le=86_400, description="How long rates of exchange are fresh.")
 
 
+# region: policies
 # A breaker that has seen a provider fail probes it again soon: a shop that cannot sell is losing money.
-_BREAKER = Breaker(window="10s", minimum_calls=5, open_for="1s", growth=1.5, longest_open="10s", probes=2)
+_BREAKER = Breaker(window="10s", consecutive=5, open_for="1s", growth=1, probes=2)
 _BACKOFF = Backoff(first="50ms", longest="500ms")
 
-# Money is taken under a key, so a charge whose answer was lost is asked for again.
-_PAYMENTS = (
-    Timeout("3s"),
-    Retry(attempts=3, backoff=_BACKOFF),
-    _BREAKER,
-    Timeout("800ms"),
-    Bulkhead(limit=20, queue=20, patience="300ms"),
-)
-_SHIPPING = (
+# Money is taken and parcels are sent under a key: where the answer was lost, they are asked for again.
+_ORDERS = (
     Timeout("3s"),
     Retry(attempts=3, backoff=_BACKOFF),
     _BREAKER,
@@ -55,12 +49,16 @@ _SHIPPING = (
 _CURRENCY = (_BREAKER, Timeout("500ms"), Hedge(after="p95", until_known="150ms"), Bulkhead(limit=10))
 
 
+# endregion
+
+
 @service.resource
 def resilience(clock: Clock) -> Resilience:
     """Keep every breaker, budget and bulkhead of this process."""
     return Resilience(clock, service.random)
 
 
+# region: reach
 @service.resource
 async def payments(resilience: Resilience) -> AsyncIterator[Payments]:
     """Reach the payment provider."""
@@ -68,8 +66,11 @@ async def payments(resilience: Resilience) -> AsyncIterator[Payments]:
     if not url:
         yield BuiltInPayments()
         return
-    async with service.client("payments", url, resilience.pipeline("payments", *_PAYMENTS)) as client:
+    async with service.client("payments", url, resilience.pipeline("payments", *_ORDERS)) as client:
         yield client.bind(Payments)
+
+
+# endregion
 
 
 @service.resource
@@ -79,7 +80,7 @@ async def carrier(resilience: Resilience) -> AsyncIterator[Carrier]:
     if not url:
         yield BuiltInCarrier()
         return
-    async with service.client("shipping", url, resilience.pipeline("shipping", *_SHIPPING)) as client:
+    async with service.client("shipping", url, resilience.pipeline("shipping", *_ORDERS)) as client:
         yield client.bind(Carrier)
 
 

@@ -63,10 +63,12 @@ class Till:
             return known
         if order.status is not OrderStatus.PLACED:
             raise NotPayable(f"Order {order_id} is {order.status}.")
+        # region: charge
         reference = f"order-{order.id}-{order.placed_at:%Y%m%d%H%M%S%f}"
         charge = await self._provider.charge(
             NewCharge(reference, order.total, order.currency, card), idempotency_key=f"{reference}-{card}"
         )
+        # endregion
         return await self._book(order, card, charge)
 
     async def _book(self, order: Order, card: str, charge: Charge) -> Payment:

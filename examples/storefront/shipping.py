@@ -50,7 +50,9 @@ class Dispatch:
         self._clock = clock
         self._orders = orders
         self._carrier = carrier
+        # region: fallback
         self._quote = resilience.pipeline("delivery costs", Fallback(value=_FLAT))(self._ask)
+        # endregion
 
     async def cost(self, order_id: int) -> DeliveryCost:
         """Return what the delivery of an order costs, or an estimate while the carrier cannot be asked.

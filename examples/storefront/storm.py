@@ -147,6 +147,13 @@ class Storm:
                 f"{notes['dashboard whole']}/{notes['dashboard partly']}",
             )
         console.print(table)
+        console.print(
+            " put off: told to come back, and did · est.: estimated without the carrier · part: with a provider's part"
+            " missing",
+            style="dim",
+            highlight=False,
+            soft_wrap=True,
+        )
         return await self._books_agree(console)
 
     def _p95(self, kind: str, before: _Seen, after: _Seen) -> str:

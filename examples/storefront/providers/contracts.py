@@ -136,6 +136,7 @@ class Rates(msgspec.Struct, frozen=True):
     rates: dict[str, float]
 
 
+# region: payments
 class Payments(Protocol):
     """The payment provider."""
 
@@ -153,6 +154,9 @@ class Payments(Protocol):
     async def stats(self) -> PaymentStats:
         """Return the books in numbers."""
         ...
+
+
+# endregion
 
 
 class Carrier(Protocol):
