@@ -87,13 +87,13 @@ async def following() -> AsyncIterator[Following]:
 
 
 # Scenario 23. To its end whatever its caller does: here the deadline alone must stop it.
-@service.get("/work/{mode}", on_disconnect="finish")
-async def work(mode: Mode, following: Following) -> int:
+@service.get("/work/{mode}/{run}", on_disconnect="finish")
+async def work(mode: Mode, run: int, following: Following) -> int:
     """Work a little, then let the next one do the rest; the last one works on and on."""
     for _ in range(STEPS if NEXT else LONG):
-        note("step")
+        note(f"step {run}")
         await asyncio.sleep(STEP)
-    return (await following.plain[mode].request("GET", f"/work/{mode}")).status if NEXT else 200
+    return (await following.plain[mode].request("GET", f"/work/{mode}/{run}")).status if NEXT else 200
 
 
 # Scenario 3.

@@ -30,10 +30,11 @@ class Shop:
     """The store, its providers, and staff who are logged in."""
 
     def __init__(self, url: str, stack: contextlib.ExitStack) -> None:
-        self.providers = {
-            name: stack.enter_context(served(f"storefront.providers.{name}:service", EXAMPLES)) for name in NAMES
-        }
-        self.at = {name: "http://{}:{}".format(*each.address()) for name, each in self.providers.items()}
+        self.providers: dict[str, Served] = {}
+        self.at: dict[str, str] = {}
+        for name in NAMES:  # one after the other: on a busy machine each has its time to start
+            self.providers[name] = stack.enter_context(served(f"storefront.providers.{name}:service", EXAMPLES))
+            self.at[name] = "http://{}:{}".format(*self.providers[name].address())
         variables = {f"STOREFRONT_PROVIDERS_{name.upper()}": at for name, at in self.at.items()}
         self.store: Served = stack.enter_context(
             served(
