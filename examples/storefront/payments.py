@@ -85,8 +85,8 @@ class Till:
                 )  # fmt: skip
                 return payment
             known = await _paid(connection, order.id)
-        if known is not None and known.charge_id == charge.id:
-            return known  # the same call, made twice at once
+        if known is not None and known.card == card:
+            return known  # the same call, made twice at once, and one charge
         await self._provider.refund(charge.id)
         raise NotPayable(f"Order {order.id} was paid or cancelled meanwhile; the money has been given back.")
 
