@@ -21,7 +21,7 @@ import msgspec
 import uvloop
 
 from seawall.call import Call, enter
-from seawall.client import Client, get, remaining_time
+from seawall.client import Client, get
 from seawall.clock import SystemClock
 from seawall.resilience import Breaker, Bulkhead, Resilience, Retry, Timeout
 
@@ -78,7 +78,7 @@ async def measure(url: str) -> dict[str, float]:
         aiohttp.ClientSession() as bare,
         httpx.AsyncClient() as other,
         Client("items", url) as plain,
-        Client("items", url, pipeline, propagate=(*Client.PROPAGATED, remaining_time(clock))) as client,
+        Client("items", url, pipeline, clock=clock) as client,
     ):
         items, alone = client.bind(Items), plain.bind(Items)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 from msgspec import Struct
 
 from seawall import Conflict, Service
-from seawall.client import Client, ClientCredentials, Destinations, Header, RemoteProblem, get, post, remaining_time
+from seawall.client import Client, ClientCredentials, Destinations, Header, RemoteProblem, get, post
 from seawall.resilience import Breaker, Bulkhead, Resilience, Retry, Timeout
 from seawall.settings import AppSettings
 
@@ -71,10 +71,9 @@ policies = resilience.pipeline("payments", Retry(), Breaker(), Timeout("2s"), Bu
 async def payments() -> AsyncIterator[Payments]:
     """Keep connections to the provider, and a token for it, as long as the service runs."""
     shop = Shop.load()
-    propagate = (*Client.PROPAGATED, remaining_time(service.clock))
     async with (
         ClientCredentials(shop.token_url, shop.client_id, shop.client_secret, scope="charges") as auth,
-        Client("payments", shop.payments_url, policies, auth=auth, propagate=propagate) as client,
+        service.client("payments", shop.payments_url, policies, auth=auth) as client,
     ):
         yield client.bind(Payments)
 

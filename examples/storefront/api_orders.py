@@ -1,16 +1,15 @@
-"""Orders, over HTTP, and the shop at a glance."""
+"""Orders, over HTTP."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from seawall import Check, FieldError, Query, Reply, fan_out
+from seawall import Check, FieldError, Query, Reply
 from storefront.identity import may_order, may_search, owns_order
 from storefront.orders import Orders
 from storefront.problems import InvalidCursor, NoSuchOrder, NoSuchUser, NotCancellable, OutOfStock
-from storefront.products import Products
 from storefront.service import api
-from storefront.types import Dashboard, Id, NewOrder, Order, OrderSearch, Page
+from storefront.types import Id, NewOrder, Order, OrderSearch, Page
 from storefront.users import Users
 
 __all__ = ["orders_api"]
@@ -68,11 +67,3 @@ async def cancel_order(order_id: Id, orders: Orders) -> Order:
         NotCancellable: The order is on its way, there already, or cancelled before.
     """
     return await orders.cancel(order_id)
-
-
-@api.get("/dashboard", tags=["Dashboard"], roles={"staff", "machine"}, timeout=5)
-async def read_dashboard(users: Users, orders: Orders, products: Products) -> Dashboard:
-    """Return the shop in numbers, counted side by side within five seconds."""
-    return await fan_out(
-        Dashboard, user_stats=users.stats(), order_stats=orders.stats(), product_stats=products.stats()
-    )

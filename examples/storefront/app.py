@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from storefront import api_identity, api_orders, api_products, api_users, pages
+from storefront import api_identity, api_orders, api_products, api_providers, api_users, dashboard, outside, pages
 from storefront.service import service
 
-__all__ = ["api_identity", "api_orders", "api_products", "api_users", "pages", "service"]
+__all__ = [
+    "api_identity",
+    "api_orders",
+    "api_products",
+    "api_providers",
+    "api_users",
+    "dashboard",
+    "outside",
+    "pages",
+    "service",
+]

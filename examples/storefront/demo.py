@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from seawall.clock import Clock, SystemClock
 from storefront.process import Server, ServerFailed, environment, serving
+from storefront.storm import Storm, addresses, provided
 from storefront.tally import Tally, percentile
 from storefront.traffic import drive
 
@@ -52,12 +53,21 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
     try:
         environ = environment(url)
         password = environ["STOREFRONT_STAFF_PASSWORD"]
-        async with _ended_by_signals(), serving("storefront.app:service", log, environ, clock) as server:
+        async with (
+            _ended_by_signals(),
+            provided(log.parent, environ, clock) as providers,
+            serving("storefront.app:service", log, {**environ, **addresses(providers)}, clock) as server,
+        ):
             console.print(f"Serving at {server.address}, log in {_short(log)}", highlight=False)
-            await _drive(server, seconds, tally, clock, console, password)
+            for name, provider in providers.items():
+                console.print(f"  {name:<9} provider at {provider.address}", highlight=False)
+            storm = Storm(providers, tally, clock)
+            await _drive(server, seconds, tally, clock, console, password, storm)
             _report(tally, seconds, console)
+            if not await storm.report(console):
+                tally.complain("pay", "the provider's books do not agree with what was paid")
             if stay and not tally.wrong:
-                _invite(server, console, password)
+                _invite(server, console, password, providers)
                 await _serve_on(server, console)
     except ServerFailed as failure:
         console.print(f"[bold red]Error:[/] {escape(str(failure))}", soft_wrap=True)
@@ -72,7 +82,9 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
     return 0
 
 
-async def _drive(server: Server, seconds: float, tally: Tally, clock: Clock, console: Console, password: str) -> None:
+async def _drive(
+    server: Server, seconds: float, tally: Tally, clock: Clock, console: Console, password: str, storm: Storm
+) -> None:
     driving = asyncio.create_task(
         drive(
             server.address,
@@ -85,16 +97,23 @@ async def _drive(server: Server, seconds: float, tally: Tally, clock: Clock, con
         )
     )
     began = clock.monotonic()
+
+    def tell(says: str) -> None:
+        console.print(f"{clock.monotonic() - began:4.0f} s: {says}", highlight=False)
+
+    blowing = asyncio.create_task(storm.blow(seconds, tell))
     try:
         with _display(tally, seconds, console) as show:
             while not driving.done():
                 show(clock.monotonic() - began)
                 await asyncio.wait([driving], timeout=0.25)
         await driving
+        await blowing
     finally:
-        driving.cancel()
-        with suppress(asyncio.CancelledError):
-            await driving
+        for task in (driving, blowing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 @contextmanager
@@ -162,8 +181,8 @@ def _report(tally: Tally, seconds: float, console: Console) -> None:
         console.print(f"[red]✗[/] {escape(complaint)}", soft_wrap=True, highlight=False)
 
 
-def _invite(server: Server, console: Console, password: str) -> None:
-    at = server.address
+def _invite(server: Server, console: Console, password: str, providers: Mapping[str, Server]) -> None:
+    at, bank = server.address, providers["payments"].address
     console.print(
         f"""
 [bold]Open[/]
@@ -178,6 +197,11 @@ def _invite(server: Server, console: Console, password: str) -> None:
   curl -i {at}/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
     -d '{{"customer_id": 1, "lines": [{{"product_id": 7, "quantity": 2}}]}}'
   curl -i {at}/users -H 'Content-Type: application/json' -d '{{"email": "nobody"}}'
+
+[bold]Or break something[/]
+  curl {bank}/faults -X PUT --json '{{"errors": 1}}'
+  curl '{at}/dashboard' -H "Authorization: Bearer $TOKEN"   # everything but the payments
+  curl {bank}/faults -X PUT --json '{{}}'
 
 Ctrl-C ends it.""",
         highlight=False,

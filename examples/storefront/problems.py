@@ -11,6 +11,8 @@ __all__ = [
     "NoSuchProduct",
     "NoSuchUser",
     "NotCancellable",
+    "NotPayable",
+    "NotShippable",
     "OutOfStock",
     "SkuTaken",
 ]
@@ -63,6 +65,20 @@ class NotCancellable(Conflict):
 
     type = "urn:problem-type:storefront:not-cancellable"
     title = "Order cannot be cancelled"
+
+
+class NotPayable(Conflict):
+    """409: the order is paid already, or cancelled."""
+
+    type = "urn:problem-type:storefront:not-payable"
+    title = "Order cannot be paid"
+
+
+class NotShippable(Conflict):
+    """409: the order is not paid, or cancelled."""
+
+    type = "urn:problem-type:storefront:not-shippable"
+    title = "Order cannot be shipped"
 
 
 class InvalidCursor(InvalidInput):

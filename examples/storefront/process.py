@@ -42,7 +42,14 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    target: str, log: Path, environ: Mapping[str, str], clock: Clock, *, start: float = 30.0, stop: float = 20.0
+    target: str,
+    log: Path,
+    environ: Mapping[str, str],
+    clock: Clock,
+    *,
+    start: float = 30.0,
+    stop: float = 20.0,
+    port: int | None = None,
 ) -> AsyncIterator[Server]:
     """Serve *target* while the block runs.
 
@@ -53,11 +60,13 @@ async def serving(
         clock: Measures the waiting.
         start: Seconds it may take to start.
         stop: Seconds it may take to end once it was asked to.
+        port: Where it listens, 0 for any that is free; 8000 by default, if it is free.
 
     Raises:
         ServerFailed: It did not start, or did not end with 0, in time.
     """
-    port = _USUAL_PORT if _is_free(_USUAL_PORT) else 0
+    if port is None:
+        port = _USUAL_PORT if _is_free(_USUAL_PORT) else 0
     command = [sys.executable, "-m", "seawall", "run", target, "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         # A session of its own: Ctrl-C in the terminal is for the demonstration, which then ends the server.

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from storefront.types import OrderStatus
 
-__all__ = ["accounts", "derived", "metadata", "order_lines", "orders", "products", "users"]
+__all__ = ["accounts", "derived", "metadata", "order_lines", "orders", "payments", "products", "shipments", "users"]
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -131,6 +131,25 @@ order_lines = Table(
     UniqueConstraint("order_id", "product_id"),
     CheckConstraint("quantity > 0", "quantity_positive"),
     CheckConstraint("unit_price >= 0", "unit_price_not_negative"),
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("order_id", ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True),
+    Column("charge_id", String(80), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("card", String(80), nullable=False),
+    Column("paid_at", UtcDateTime, nullable=False),
+)
+
+shipments = Table(
+    "shipments",
+    metadata,
+    Column("order_id", ForeignKey("orders.id", ondelete="CASCADE"), primary_key=True),
+    Column("shipment_id", String(80), nullable=False),
+    Column("shipped_at", UtcDateTime, nullable=False),
 )
 
 

@@ -26,6 +26,10 @@ class Tally:
 
     kinds: dict[str, OfOne] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
+    notes: Counter[str] = field(default_factory=Counter)
+    """What else was seen, such as dashboards with a part missing."""
+    unsettled: list[str] = field(default_factory=list)
+    """Payments that met a fault and are to be asked for again."""
 
     @property
     def requests(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from seawall.clock import Clock
+from storefront.shopping import Shopper, settle
 from storefront.tally import Tally
 from storefront.words import CATEGORIES
 
@@ -24,7 +25,7 @@ _SORTS = ("name", "-name", "price", "-price", "newest", "oldest")
 _THINK = 0.02  # seconds between two errands of one visitor, at the most
 
 
-class Visitor:
+class Visitor(Shopper):
     """Somebody who runs one errand after the other."""
 
     def __init__(self, http: httpx.AsyncClient, tally: Tally, clock: Clock, chance: random.Random) -> None:
@@ -217,6 +218,9 @@ _ERRANDS: dict[Callable[[Visitor], Awaitable[None]], int] = {
     Visitor.keep_range: 6,
     Visitor.deliver: 3,
     Visitor.manage: 4,
+    Visitor.buy: 20,
+    Visitor.compare: 10,
+    Visitor.look: 5,
 }
 
 _JSON = {"Content-Type": "application/json"}
@@ -254,13 +258,14 @@ async def drive(
     """
     until = clock.monotonic() + seconds
     chance = random.Random(seed)
-    client = httpx.AsyncClient(base_url=address, timeout=_TIMEOUT, trust_env=False)
-    async with client as http, asyncio.TaskGroup() as group:
+    async with httpx.AsyncClient(base_url=address, timeout=_TIMEOUT, trust_env=False) as http:
         login = await http.post("/login", json={"username": "staff", "password": password})
         http.headers["authorization"] = f"Bearer {login.raise_for_status().json()['access_token']}"
-        for _ in range(visitors):
-            visitor = Visitor(http, tally, clock, random.Random(chance.getrandbits(64)))
-            group.create_task(visitor.visit(until))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(visitors):
+                visitor = Visitor(http, tally, clock, random.Random(chance.getrandbits(64)))
+                group.create_task(visitor.visit(until))
+        await settle(http, tally, clock)
 
 
 def _flaw(answer: httpx.Response, method: str) -> str | None:

@@ -292,14 +292,6 @@ class ProductStats(msgspec.Struct, frozen=True):
     by_category: dict[str, int]
 
 
-class Dashboard(msgspec.Struct, frozen=True):
-    """Everything at a glance."""
-
-    user_stats: UserStats
-    order_stats: OrderStats
-    product_stats: ProductStats
-
-
 def _utc(field: str, moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from seawall.admission import Admission
     from seawall.assembly import Built
     from seawall.cache import Cache
+    from seawall.client import Authorization, Client, Destinations, Propagator, Tls
     from seawall.idempotency import Keeper
     from seawall.limit import Limits
     from seawall.profiling import Profiler
-    from seawall.settings import Change, Settings
+    from seawall.resilience import Pipeline
+    from seawall.settings import Change, ClientSettings, Settings
     from seawall.telemetry import Metrics, Telemetry
 
 __all__ = ["Service"]
@@ -249,6 +251,51 @@ class Service(Group, Living):
     def metrics(self) -> Metrics:
         """The service's metrics; capabilities and operations add their own."""
         return self.telemetry.metrics
+
+    def client(
+        self,
+        name: str,
+        url: str,
+        pipeline: Pipeline | None = None,
+        *,
+        settings: ClientSettings | None = None,
+        auth: Authorization | None = None,
+        tls: Tls | None = None,
+        destinations: Destinations | None = None,
+        propagate: Sequence[Propagator] | None = None,
+    ) -> Client:
+        """Return a client of another service, to be closed by whoever asked (``async with``, in a resource).
+
+        A target that ``client.trusted`` names is told the id of the call being served, its trace, how long it has left
+        and which attempt it is; strangers are told nothing.
+
+        Args:
+            name: The target's name, in errors, logs and policies.
+            url: Where it is: ``https://host``, with a path that all calls have in common.
+            pipeline: The policies around each call.
+            settings: Limits of its own in the place of ``service.settings.client``.
+            auth: By what the service is known there.
+            tls: Whom it trusts and the certificate it shows.
+            destinations: Where connections may lead, for URLs that somebody else gave.
+            propagate: What each call says about the one it is made for, whoever the target is.
+
+        Raises:
+            DeclarationError: The URL is none of a target.
+            ConfigurationError: The extra ``client`` is not installed.
+        """
+        from seawall.outgoing import client_of  # noqa: PLC0415 - for services that call others
+
+        return client_of(
+            self,
+            name,
+            url,
+            pipeline=pipeline,
+            settings=settings,
+            auth=auth,
+            tls=tls,
+            destinations=destinations,
+            propagate=propagate,
+        )
 
     # -- how it is served
 

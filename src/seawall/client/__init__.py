@@ -27,6 +27,7 @@ from seawall.client.problems import (
 )
 from seawall.client.propagation import Propagator, attempt_number, call_context, remaining_time
 from seawall.client.tls import Tls
+from seawall.client.trusted import Trusted
 from seawall.client.webhooks import Delivery, WebhookRefused, Webhooks, WebhookSender, new_secret
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "RemoteUnavailable",
     "Stream",
     "Tls",
+    "Trusted",
     "UnexpectedAnswer",
     "WebhookRefused",
     "WebhookSender",

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
@@ -17,8 +17,9 @@ from seawall.client.destinations import Destinations
 from seawall.client.interface import implement
 from seawall.client.outgoing import Outgoing, Pieces, texts
 from seawall.client.problems import UnexpectedAnswer
-from seawall.client.propagation import Propagator, attempt_number, call_context
+from seawall.client.propagation import Propagator, attempt_number, call_context, remaining_time
 from seawall.client.tls import Tls
+from seawall.client.trusted import Trusted
 from seawall.clock import Clock, SystemClock
 from seawall.problems import DeadlineExceeded, DeclarationError, Problem
 from seawall.resilience import Environment, Pipeline, Timeout, TimeoutEngine, repeatable
@@ -54,9 +55,10 @@ class Authorization(Protocol):
 class Client:
     """Calls to one target, under its policies.
 
-    Each call carries the id and trace of the call being served, its number where it is a retry, and whatever else
-    *propagate* says; it ends at the deadline of the call being served, or after ``client.timeout``. Connections are
-    pooled, and belong to the event loop of the first call. Close it, or use it as ``async with``.
+    A target of the same house (``client.trusted``) is told the id and trace of the call being served, how long that one
+    has left, and which attempt it is where it is a retry; strangers are told nothing. Each call ends at the deadline of
+    the call being served, or after ``client.timeout``. Connections are pooled, and belong to the event loop of the
+    first call. Close it, or use it as ``async with``. `Service.client` makes one by the service's settings.
 
     Args:
         name: The target's name, in errors, logs and policies.
@@ -66,15 +68,13 @@ class Client:
         auth: By what the client is known: `ClientCredentials`, `Bearer`.
         tls: Whom it trusts and the certificate it shows.
         destinations: Where connections may lead, for URLs that somebody else gave; None for anywhere.
-        propagate: What each call says about the one it is made for.
+        propagate: What each call says about the one it is made for, whoever the target is; by default what is written
+            above, and nothing to URLs that somebody else gave.
         clock: What time it is.
 
     Raises:
         DeclarationError: The URL is none of a target.
     """
-
-    PROPAGATED: ClassVar[tuple[Propagator, ...]] = (call_context, attempt_number)
-    """What each call says by default."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Client:
         auth: Authorization | None = None,
         tls: Tls | None = None,
         destinations: Destinations | None = None,
-        propagate: Sequence[Propagator] = PROPAGATED,
+        propagate: Sequence[Propagator] | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not _ORIGIN.fullmatch(url) or "@" in url:
@@ -100,9 +100,12 @@ class Client:
         self._auth = auth
         self._tls = tls
         self._destinations = destinations
-        self._propagate = tuple(propagate)
         self._made: Wire | None = None
         time = clock or SystemClock()
+        if propagate is None:
+            told = destinations is None and Trusted(self.settings.trusted).includes(url)
+            propagate = (call_context, attempt_number, remaining_time(time)) if told else ()
+        self._propagate = tuple(propagate)
         self._monotonic = time.monotonic
         limit = Timeout(self.settings.timeout).engine(name, Environment(time))
         self._send = _under(pipeline, limit, self._attempt)

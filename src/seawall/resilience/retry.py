@@ -21,6 +21,7 @@ from seawall.resilience.problems import BreakerOpen, Rejected, Throttled
 __all__ = ["Attempt", "Attempts", "Retry", "RetryEngine"]
 
 _NEVER = (BreakerOpen, Throttled)  # the target is to be left alone, and to ask again is not that
+_SPENT = "the budget is spent"
 Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
@@ -248,7 +249,9 @@ class _Course:
             delay += asked
         reason = self._reason_to_stop(error, asked, delay)
         if reason is not None:
-            if error is not None and self.made > 1:
+            # Where there was no budget for a retry, the layer above is not to make it in our place: "overloaded; don't
+            # retry" (SRE book, "Handling Overload").
+            if error is not None and (self.made > 1 or reason == _SPENT):
                 mark_retried(error, self.made)
             if environment.hooks:
                 at = environment.clock.monotonic()
@@ -293,7 +296,7 @@ class _Course:
         if deadline is not None and retry.environment.clock.monotonic() + delay >= deadline:
             return "the deadline comes first"
         if retry.budget is not None and not retry.budget.spend():
-            return "the budget is spent"
+            return _SPENT
         return None
 
     def _settle(self) -> None:

@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+from ipaddress import IPv6Address
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from seawall.settings.table import Seconds, Size, Table
 
-__all__ = ["ClientSettings"]
+__all__ = ["ClientSettings", "split_target"]
 
 _DAY = 86_400
+_LABEL = r"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
+_TARGET = re.compile(rf"(?:(\*\.)?({_LABEL}(?:\.{_LABEL})*)|\[([0-9A-Fa-f:.]{{2,45}})\])(?::([0-9]{{1,5}}))?")
+
+
+def split_target(pattern: str) -> tuple[bool, str, int | None]:
+    """Split ``*.internal:8443`` into whether it means hosts below a name, the name or address, and the port.
+
+    Raises:
+        ValueError: It is malformed, or means everybody.
+    """
+    match = _TARGET.fullmatch(pattern)
+    try:
+        if match is None:
+            raise ValueError
+        below, name, address, digits = match.groups()
+        host = name.lower() if name is not None else IPv6Address(address).compressed
+        port = int(digits) if digits is not None else None
+        if port is not None and not 0 < port < 65536:
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f'{pattern!r} is no host; write "payments.internal", "*.internal", "payments.internal:8443", "10.0.0.7" or '
+            '"[::1]", without scheme and path (everybody cannot be trusted)'
+        ) from None
+    return below is not None, host, port
+
+
+def _target(pattern: str) -> str:
+    split_target(pattern)
+    return pattern
+
+
+Target = Annotated[str, AfterValidator(_target)]
 
 
 class ClientSettings(Table, table="client", env_prefix="SEAWALL_CLIENT_"):
@@ -42,4 +79,9 @@ class ClientSettings(Table, table="client", env_prefix="SEAWALL_CLIENT_"):
         le=20,
         description="Most redirects that a GET or HEAD follows: on the same origin, or to wherever the client's "
         "destinations allow.",
+    )
+    trusted: tuple[Target, ...] = Field(
+        default=("localhost", "127.0.0.1", "[::1]"),
+        description="Hosts that calls tell about the call they are made for (its id, its trace, the time it has left), "
+        "such as `payments.internal`, `*.internal` or `payments.internal:8443`. Others are told nothing.",
     )

@@ -29,7 +29,6 @@ from seawall.client import (
     UnexpectedAnswer,
     get,
     post,
-    remaining_time,
 )
 from seawall.clock import SystemClock
 from seawall.problems import Conflict, DeadlineExceeded, InvalidInput
@@ -110,7 +109,7 @@ async def test_what_a_call_says_about_the_one_it_is_made_for(server: FakeServer)
     call.deadline = clock.monotonic() + 5
     token = enter(call)
     try:
-        client = Client("payments", server.url, propagate=(*Client.PROPAGATED, remaining_time(clock)))
+        client = Client("payments", server.url, clock=clock)
         async with client:
             await client.request("GET", "/charges/7")
             sent = server.requests[-1].headers

@@ -204,6 +204,9 @@ async def test_the_dashboard_counts(http):
     assert shown["user_stats"] == {"total": 1, "with_orders": 1}
     assert shown["order_stats"]["revenue"] == [{"currency": "USD", "orders": 1, "total": 38_715, "average": 38_715}]
     assert shown["product_stats"]["out_of_stock"] == 1
+    assert shown["payment_stats"] == {"charges": 0, "references": 0, "refunds": 0, "declined": 0}
+    assert shown["exchange_rates"]["rates"]["USD"] == 1
+    assert shown["missing"] == []
 
 
 async def test_what_is_deprecated_says_so(http):
@@ -269,10 +272,11 @@ async def test_the_document_has_every_operation_with_its_problems(http):
         *("create_user", "read_user", "search_users"),
         *("create_product", "create_products", "read_product", "change_product", "retire_product", "search_products"),
         *("create_order", "read_order", "search_orders", "cancel_order", "read_dashboard", "read_item"),
+        *("pay_order", "ship_order", "read_delivery_cost", "read_price"),
         *("log_in", "renew", "make_key", "list_keys", "revoke_key", "read_identity"),
     }
     public = {name for name, operation in operations.items() if "security" not in operation}
-    assert public == {"create_user", "read_product", "search_products", "read_item", "log_in", "renew"}
+    assert public == {"create_user", "read_product", "search_products", "read_item", "read_price", "log_in", "renew"}
     assert operations["read_item"]["deprecated"] is True
     assert {"201", "400", "409", "413", "415", "422"} <= set(operations["create_order"]["responses"])
     body = operations["create_user"]["requestBody"]["content"]["application/json"]

@@ -19,7 +19,7 @@ def command(folder, *options):
 
 def test_it_seeds_serves_drives_and_ends(tmp_path):
     run = subprocess.run(
-        command(tmp_path / "demo", "--seconds", "3"),
+        command(tmp_path / "demo", "--seconds", "6"),
         env=ENVIRON,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -32,6 +32,11 @@ def test_it_seeds_serves_drives_and_ends(tmp_path):
     assert "Every one was answered as it should have been" in run.stdout
     for kind in ("place order", "dashboard", "mistakes", "search products"):
         assert kind in run.stdout
+    for says in ("payments answer after 3 s", "shipping breaks off mid-answer", "all is well again"):
+        assert says in run.stdout
+    assert "none twice, none for nothing" in run.stdout
+    for name in ("payments", "shipping", "currency"):
+        assert '"message":"stopped"' in (tmp_path / "demo" / f"{name}.log").read_text().splitlines()[-1]
     assert "Ctrl-C" not in run.stdout, "nobody is there to press it"
     assert '"message":"stopped"' in (tmp_path / "demo" / "server.log").read_text().splitlines()[-1]
 

@@ -45,7 +45,7 @@ async def test_schemathesis_finds_nothing(sqlite_url, seed, tmp_path, log_in):
         )
     print(run.stdout)
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr
-    assert "Selected: 21/21" in run.stdout
+    assert "Selected: 25/25" in run.stdout
     for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
         assert f"✅ {phase}" in run.stdout
     assert not [line for line in log.read_text().splitlines() if '"level":"error"' in line]

@@ -211,6 +211,20 @@ async def test_a_budget_bounds_retries_over_time_and_at_once(manual_clock: Manua
     assert retry.budget.active == retry.budget.extra == 0
 
 
+async def test_where_the_budget_is_spent_the_layer_above_is_told_not_to_retry_instead(
+    manual_clock: ManualClock,
+) -> None:
+    retry, _ = made(manual_clock, budget=Budget(share=0.0, least=0))
+    with pytest.raises(Unavailable) as last:
+        await retry(Target(manual_clock, Unavailable()))()
+    assert last.value.headers[RETRIED_HEADER] == "1"
+    above, _ = made(manual_clock)
+    outer = Target(manual_clock, last.value)
+    with pytest.raises(Unavailable):
+        await above(outer)()
+    assert len(outer.times) == 1
+
+
 async def test_a_cancelled_wait_gives_its_budget_back(manual_clock: ManualClock) -> None:
     retry, _ = made(manual_clock)
     task = asyncio.ensure_future(retry(Target(manual_clock, ConnectionError()))())

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from storefront import types
+from storefront.dashboard import Dashboard
 from storefront.types import (
-    Dashboard,
     NewOrder,
     NewOrderLine,
     NewProduct,
