@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -138,9 +139,8 @@ class Shared:
         claimed = []
         for part in _parts(wants):
             asked, known, now = [Asked(want.name, want.tags) for want in part], self.journal.position, self._now()
-            answer = await self.ask(
-                lambda asked=asked, known=known: self.store.claim(asked, token, self._lease, known)  # type: ignore[misc]
-            )
+            ask = functools.partial(self.store.claim, asked, token, self._lease, known)
+            answer = await self.ask(ask)
             self._learn(answer.changes, now)
             for want, claim in zip(part, answer.items, strict=True):
                 found = self._open(want, claim.data, claim.versions)
@@ -150,9 +150,10 @@ class Shared:
 
     async def fill(self, filled: Sequence[Filled], token: str) -> list[bool]:
         """Keep what was loaded; return whether each claim was still held and no tag invalidated."""
-        return [
-            kept for part in _parts(filled) for kept in await self.ask(lambda part=part: self.store.fill(part, token))
-        ]  # type: ignore[misc]
+        kept: list[bool] = []
+        for part in _parts(filled):
+            kept += await self.ask(functools.partial(self.store.fill, part, token))
+        return kept
 
     async def release(self, names: Sequence[str], token: str) -> None:
         """Give claims back, where the store can be asked; they run out where it cannot."""
