@@ -240,6 +240,8 @@ class Cache:
                 raise Unavailable("What is out of date could not be invalidated everywhere.") from error
             # Loads that began while the shared tier was being told may have read what it held before.
             self._outdate(names, tags, prefixes)
+            if prefixes:
+                self.shared.journal.doubt()
 
     def keep(self, ttl: float | str | Keep) -> Keep:
         """Return what *ttl* says.

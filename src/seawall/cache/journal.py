@@ -34,6 +34,10 @@ class Journal:
         """Return the position to ask from, or None while that is not due."""
         return self.position if now - self.confirmed >= self._pause else None
 
+    def doubt(self) -> None:
+        """Ask the store at the next look."""
+        self.confirmed = float("-inf")
+
     def learn(self, changes: Changes, asked: float) -> list[str]:
         """Take over what the store said to a question of the time *asked*; return the prefixes that are news."""
         self.confirmed = asked
@@ -59,7 +63,7 @@ class Journal:
                 self._prefixes.add(prefix, number)
             self.position = told
         else:
-            self.confirmed = float("-inf")  # one was missed, or the journal is another one: ask
+            self.doubt()  # one was missed, or the journal is another one
         return True
 
     def judge(self, key: str, journal: bytes, number: int) -> bool | None:
@@ -74,5 +78,5 @@ class Journal:
         if journal != known.journal and journal:
             return None
         if number > known.number:
-            self.confirmed = float("-inf")
+            self.doubt()
         return not self._prefixes.outdated(key, number)

@@ -101,7 +101,14 @@ class RedisStore:
         keys = [self._key("s", ""), *self._journal, *gone, *(self._key("t", tag) for tag in tags)]
         message = msgspec.msgpack.encode([[_bytes(each) for each in kind] for kind in (names, tags, prefixes)])
         channel = f"{self._prefix}news"
-        arguments = [len(gone), len(tags), TAG_LIFE, channel, message, *(_bytes(prefix) for prefix in prefixes)]
+        arguments: list[str | bytes | float] = [
+            len(gone),
+            len(tags),
+            TAG_LIFE,
+            channel,
+            message,
+            *(_bytes(prefix) for prefix in prefixes),
+        ]
         await self._within(lambda client: INVALIDATE(client, keys, *arguments))
 
     async def follow(self, heard: Callable[[News], None]) -> None:
