@@ -50,6 +50,13 @@ class Copies:
             entry.number = self.prefixes.number
         return True
 
+    def fresh(self, name: str) -> Entry | None:
+        """Return the entry of *name* if it is fresh, as far as this process knows."""
+        entry = self.entries.get(name)
+        if entry is None or entry.error is not None or self._now() >= entry.fresh_until:
+            return None
+        return entry if self.current(name, entry) else None
+
     def put(
         self, want: Want, value: Any, left: float, took: float, size: int, before: Before, sure_until: float
     ) -> None:

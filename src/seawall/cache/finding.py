@@ -210,14 +210,14 @@ class Finding:
 
         What is invalidated while the shared tier is out of order is so in the process that does it, which is told.
         """
-        now, missing = self._now(), []
+        missing = []
         for want in wants:
-            entry = want.old
             if want.value is not AGAIN:
                 continue
-            if entry is not None and entry.error is None and now < entry.fresh_until:
+            copy = self._copies.fresh(want.name)  # there may be one by now
+            if copy is not None:
                 self._counts.local_hits += 1
-                want.value = entry.value
+                want.value = copy.value
             elif self._options.on_outage == "fail":
                 want.error = Unavailable("What is kept cannot be looked up now.")
                 want.error.__cause__ = error

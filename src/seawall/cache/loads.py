@@ -99,13 +99,7 @@ class Loads:
             try:
                 claims = await shared.claim([job.want for job in jobs], token)
             except SharedOut as error:
-                if self._options.on_outage == "fail":
-                    problem = Unavailable("What is kept cannot be looked up now.")
-                    problem.__cause__ = error
-                    for job in jobs:
-                        job.flight.end(error=problem)
-                    return []
-                return jobs
+                return self._without_claim(jobs, error)
             won, rest, back = [], [], []
             for job, claim, before in zip(jobs, claims, befores, strict=True):
                 if self._made_by_another(job, claim, before):
@@ -126,6 +120,21 @@ class Loads:
                 return jobs  # whoever has the claims neither fills them nor gives them back
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _without_claim(self, jobs: list[Job], error: SharedOut) -> list[Job]:
+        """End the flights of *jobs* with what this process has, or as the policy says; return what is to be loaded."""
+        rest = []
+        problem = Unavailable("What is kept cannot be looked up now.")
+        problem.__cause__ = error
+        for job in jobs:
+            copy = self._copies.fresh(job.want.name)
+            if copy is not None:
+                job.flight.end(copy.value)
+            elif self._options.on_outage == "fail":
+                job.flight.end(error=problem)
+            else:
+                rest.append(job)
+        return rest
 
     def _made_by_another(self, job: Job, claim: Claimed, before: Before) -> bool:
         """End the flight with what is kept, if that is new, or if another one replaces it and it may be stale."""

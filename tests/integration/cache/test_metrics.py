@@ -44,7 +44,9 @@ async def test_values_are_counted_once_each_and_series_do_not_grow_with_keys():
 
 
 async def test_an_outage_is_seen_and_counted():
-    app = made(cache=CacheSettings(store="redis", retry=60), redis=RedisSettings(url="redis://127.0.0.1:1/0", retries=0))
+    app = made(
+        cache=CacheSettings(store="redis", retry=60), redis=RedisSettings(url="redis://127.0.0.1:1/0", retries=0)
+    )
     cache = app.cache
     async with app.running():
         assert (await numbers(app))["shared_up"] == 1

@@ -127,7 +127,10 @@ async def test_each_key_is_in_one_flight_whoever_asks(manual_clock, store):
     first = asyncio.ensure_future(one("b"))
     await asyncio.sleep(0.2)
     got = await asyncio.gather(
-        cache.get_many(["a", "b"], origin.load, 60), cache.get_many(["a", "b", "c"], origin.load, 60), one("a"), one("c")
+        cache.get_many(["a", "b"], origin.load, 60),
+        cache.get_many(["a", "b", "c"], origin.load, 60),
+        one("a"),
+        one("c"),
     )
     assert await first == -1
     assert sorted(key for load in origin.loads for key in load) == ["a", "c", "one"]

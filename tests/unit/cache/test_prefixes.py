@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 class Chance:
     def __init__(self):
-        self.bits = random.Random(7)  # noqa: S311 - tokens of a test
+        self.bits = random.Random(7)
 
     def random(self):
         return 0.0
@@ -51,7 +51,7 @@ def store(request, manual_clock):
 def test_each_is_judged_by_what_came_after_it():
     model: list[str] = []
     known = Prefixes()
-    chance = random.Random(3)  # noqa: S311 - a model, not a secret
+    chance = random.Random(3)
     for number in range(1, 400):
         prefix = "".join(chance.choices("ab", k=chance.randrange(4)))
         model.append(prefix)
