@@ -141,9 +141,7 @@ class TestSharedStore:
         assert (await claim(store, "b", "two")).won
         first = await store.claim([Asked("a", ["t"]), Asked("b", ["t", "u"]), Asked("c")], "one", 30.0, Position())
         assert [each.won for each in first.items] == [True, False, True]
-        versions = {
-            each: versions for each, versions in zip("abc", (item.versions for item in first.items), strict=True)
-        }
+        versions = dict(zip("abc", (item.versions for item in first.items), strict=True))
         assert versions["a"][0] == versions["b"][0] != versions["b"][1]
         await store.invalidate([], ["u"], [])
         filled = [

@@ -1,7 +1,7 @@
 """The shared tier is killed, restarted, emptied, slow, full, while several caches are asked for the same values.
 
-Each cache has connections of its own and shares nothing else with the others: it stands for a process. The ledger of the
-origin is outside of them. What every protection is worth is shown by taking it away.
+Each cache has connections of its own and shares nothing else with the others: it stands for a process. The ledger of
+the origin is outside of them. What every protection is worth is shown by taking it away.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ async def test_a_full_server_still_forgets(server, admin, monkeypatch):
         await one.invalidate("warm0", str)
         await asyncio.sleep(0.2)
         with pytest.raises(AssertionError):
-            await two.get_or_load("warm1", lambda: _never(), "5m", returns=str, tags=["all"])
+            await two.get_or_load("warm1", _never, "5m", returns=str, tags=["all"])
         source = scripts.INVALIDATE.source
         line = next(line for line in source.splitlines() if "'DEL', serial" in line)
         monkeypatch.setattr(redis_store, "INVALIDATE", Script(source.replace(line, "")))
