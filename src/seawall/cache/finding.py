@@ -158,12 +158,13 @@ class Finding:
         flight, before = self._looks.begin(want.name), self._copies.before(want.tags)
         try:
             found = await shared.read_one(want)
-            self._take(want, found, before, flight)
         except SharedOut as error:
             flight.end(error=error)
             raise
-        finally:
-            flight.end()  # if the caller was cancelled, the next one looks
+        except BaseException:
+            flight.end()  # the caller was cancelled: the next one looks
+            raise
+        self._take(want, found, before, flight)
         return found
 
     async def _look_many(self, shared: Shared, wants: Sequence[Want]) -> list[Found | None]:

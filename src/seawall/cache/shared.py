@@ -189,9 +189,11 @@ class Shared:
             return None
         if stored.versions != versions:
             return None
-        current = self.journal.judge(key_of(want.name), stored.journal, stored.number)
-        if not current:
-            return _UNKNOWN if current is None else None
+        known = self.journal.position
+        if stored.number != known.number or stored.journal != known.journal:
+            current = self.journal.judge(key_of(want.name), stored.journal, stored.number)
+            if not current:
+                return _UNKNOWN if current is None else None
         left = stored.fresh_until - self._clock.time()
         return Found(value, stored.fresh_until, left, stored.took, len(data))
 
