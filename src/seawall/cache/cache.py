@@ -294,7 +294,7 @@ class Cache:
 
     def _outdate(self, names: Sequence[str], tags: tuple[str, ...], prefixes: Sequence[str]) -> None:
         self.copies.invalidate(names, tags, prefixes)
-        self._finding.leave(names, everything=bool(tags or prefixes))
+        self._finding.leave(names, tags, prefixes)
 
     def _outdate_prefixes(self, prefixes: Sequence[str]) -> None:
         self._outdate((), (), prefixes)

@@ -105,14 +105,10 @@ class Finding:
         """Cancel every load, and wait until they have ended."""
         await self._flights.close()
 
-    def leave(self, names: Sequence[str], *, everything: bool) -> None:
-        """Let nobody join what is under way for *names*, or for *everything*: it finds what is out of date."""
-        for flights in (self._looks, self._flights):
-            if everything:
-                flights.leave_all()
-            else:
-                for name in names:
-                    flights.leave(name)
+    def leave(self, names: Sequence[str], tags: Sequence[str], prefixes: Sequence[str]) -> None:
+        """Let nobody join what is under way for what is invalidated."""
+        self._looks.leave(names, tags, prefixes)
+        self._flights.leave(names, tags, prefixes)
 
     def _from_copy(self, want: Want, refresh: list[Want]) -> bool:
         """Settle *want* with what this process has, if that will do without a look at the shared tier."""
@@ -155,7 +151,7 @@ class Finding:
             found: Found | None = await flight.wait()
             if found is not AGAIN:
                 return found
-        flight, before = self._looks.begin(want.name), self._copies.before(want.tags)
+        flight, before = self._looks.begin(want.name, want.tags), self._copies.before(want.tags)
         try:
             found = await shared.read_one(want)
         except SharedOut as error:
@@ -168,7 +164,7 @@ class Finding:
         return found
 
     async def _look_many(self, shared: Shared, wants: Sequence[Want]) -> list[Found | None]:
-        flights = [self._looks.begin(want.name) for want in wants]
+        flights = [self._looks.begin(want.name, want.tags) for want in wants]
         befores = [self._copies.before(want.tags) for want in wants]
         try:
             answers = await shared.read(wants)
@@ -252,7 +248,7 @@ class Finding:
 
     def _load(self, wants: Sequence[Want], loader: Loader, *, alone: bool) -> dict[str, Flight]:
         """Begin to load *wants*."""
-        jobs = [Job(want, self._flights.begin(want.name)) for want in wants]
+        jobs = [Job(want, self._flights.begin(want.name, want.tags)) for want in wants]
         flights = {job.want.name: job.flight for job in jobs}
         if jobs:
             self._flights.spawn(self._loads.run(jobs, loader, alone=alone), list(flights.values()))

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from seawall.cache.codec import key_of
+
 __all__ = ["AGAIN", "Flight", "Flights"]
 
 AGAIN: Any = object()
@@ -15,10 +17,11 @@ AGAIN: Any = object()
 class Flight:
     """Something that one caller, or a task, finds out for all who want it."""
 
-    __slots__ = ("_future", "_outcome", "_table", "name")
+    __slots__ = ("_future", "_outcome", "_table", "name", "tags")
 
-    def __init__(self, name: str, table: Flights) -> None:
+    def __init__(self, name: str, table: Flights, tags: tuple[str, ...] = ()) -> None:
         self.name = name
+        self.tags = tags
         self._table = table
         self._future: asyncio.Future[Any] | None = None  # most have nobody who waits
         self._outcome: tuple[Any, Exception | None] | None = None
@@ -67,9 +70,9 @@ class Flights:
     def __len__(self) -> int:
         return len(self._all)
 
-    def begin(self, name: str) -> Flight:
-        """Return a new flight that others join from now on."""
-        flight = self.running[name] = Flight(name, self)
+    def begin(self, name: str, tags: tuple[str, ...]) -> Flight:
+        """Return a new flight, for a value with *tags*, that others join from now on."""
+        flight = self.running[name] = Flight(name, self, tags)
         return flight
 
     def spawn(self, work: Coroutine[Any, Any, None], flights: Sequence[Flight]) -> None:
@@ -84,13 +87,15 @@ class Flights:
 
         task.add_done_callback(ended)
 
-    def leave(self, name: str) -> None:
-        """Let nobody join the flight of *name* any more: what it is going to find is out of date."""
-        self.running.pop(name, None)
-
-    def leave_all(self) -> None:
-        """Let nobody join any flight that is under way."""
-        self.running.clear()
+    def leave(self, names: Sequence[str], tags: Sequence[str], prefixes: Sequence[str]) -> None:
+        """Let nobody join flights for what is invalidated any more: what they are going to find is out of date."""
+        for name in names:
+            self.running.pop(name, None)
+        if tags or prefixes:
+            beginnings = tuple(prefixes)
+            for name, flight in tuple(self.running.items()):
+                if key_of(name).startswith(beginnings) or any(tag in tags for tag in flight.tags):
+                    del self.running[name]
 
     async def close(self) -> None:
         """Cancel every task, and wait until they have ended."""

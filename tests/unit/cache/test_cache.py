@@ -212,6 +212,20 @@ async def test_tags_outdate_and_a_load_under_way_does_not_bring_it_back(manual_c
 
 
 @pytest.mark.parametrize("tier", ["local", "both"])
+async def test_a_load_of_something_else_is_joined_and_kept_whatever_is_invalidated(manual_clock, tier):
+    cache = make(manual_clock, MemoryStore(manual_clock) if tier == "both" else None)
+    origin = Origin(1.0)
+    first = asyncio.ensure_future(cache.get_or_load("a", origin.load, 60, tags=["p"]))
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        await cache.invalidate_tags("q")
+        await cache.invalidate_prefix("b")
+    assert (await cache.get_or_load("a", origin.load, 60, tags=["p"])).price == (await first).price == 1
+    assert (await cache.get_or_load("a", origin.load, 60, tags=["p"])).price == 1
+    assert cache.counts.outdated == 0
+
+
+@pytest.mark.parametrize("tier", ["local", "both"])
 async def test_one_key_is_forgotten(manual_clock, tier):
     cache = make(manual_clock, MemoryStore(manual_clock) if tier == "both" else None)
     origin = Origin()
