@@ -210,6 +210,7 @@ async def test_emptied(server, admin, store, most):
 async def test_slow(server, admin, alone):
     async with fleet(server, retry=0.3 if alone else 1e-9) as caches:
         await caches.warm()
+        await asyncio.sleep(0.15)  # no copy is sure any more
         await admin.execute_command("CLIENT", "PAUSE", 1300, "ALL")
         slow = await caches.load(1.2, WARM)
         assert slow.refused == 0

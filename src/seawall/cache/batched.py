@@ -6,7 +6,7 @@ import inspect
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from seawall.cache.cache import Cache
 from seawall.cache.codec import value_in_mapping
@@ -25,8 +25,8 @@ def batched(
     cache: Cache | Callable[[], Cache],
     ttl: float | str | Keep,
     *,
-    key: Callable[[K], str] = str,
-    tags: Callable[[K], Iterable[str]] | None = None,
+    key: Callable[[Any], str] = str,
+    tags: Callable[[Any], Iterable[str]] | None = None,
     prefix: str | None = None,
     most: int = 100,
 ) -> Callable[[Callable[[list[K]], Awaitable[Mapping[K, T]]]], Batched[K, T]]:

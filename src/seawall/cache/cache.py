@@ -122,8 +122,8 @@ class Cache:
         loader: Callable[[list[K]], Awaitable[Mapping[K, T]]],
         ttl: float | str | Keep,
         *,
-        key: Callable[[K], str] = str,
-        tags: Callable[[K], Iterable[str]] | None = None,
+        key: Callable[[Any], str] = str,
+        tags: Callable[[Any], Iterable[str]] | None = None,
         returns: Any = EMPTY,
         most: int = 100,
     ) -> dict[K, T]:

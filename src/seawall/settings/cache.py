@@ -63,8 +63,8 @@ class CacheSettings(Table, table="cache", env_prefix="SEAWALL_CACHE_"):
         default=0.25,
         gt=0,
         le=60,
-        description="How long waiting for a connection to Redis, connecting, and each answer may take, each for itself, "
-        "before it is an outage.",
+        description="How long waiting for a connection to Redis, connecting, and each answer may take, each for "
+        "itself, before it is an outage.",
     )
     retry: Seconds = Field(
         default=1.0, gt=0, le=3600, description="How long Redis is left alone after an outage before it is tried again."
