@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from seawall import NotFound, Principal, Service
-from seawall.cache import CachePolicy, Keep, cached
+from seawall.cache import CachePolicy, Keep, batched, cached
 
 service = Service("shop")
 
@@ -56,6 +58,34 @@ async def cheapest() -> Product:
         return Product(*min(PRICES.items(), key=lambda item: item[1]))
 
     return await service.cache.get_or_load("cheapest", load, "1m", tags=["prices"])
+
+
+# endregion
+
+
+# region: many
+@batched(lambda: service.cache, "5m", tags=lambda sku: [f"product:{sku}"], prefix="product:", most=200)
+async def products(skus: list[str]) -> dict[str, Product]:
+    """Find many products with one question to whoever knows them."""
+    return {sku: Product(sku, PRICES[sku]) for sku in skus if sku in PRICES}
+
+
+@service.get("/baskets/{skus}")
+async def read_basket(skus: str) -> list[Product]:
+    """Return the products of a basket, comma-separated."""
+    return list((await products.get_many(skus.split(","))).values())
+
+
+@service.get("/pairs/{one}/{other}")
+async def read_pair(one: str, other: str) -> list[Product | None]:
+    """Return two products; they are asked for one by one, and found together."""
+    return list(await asyncio.gather(products.get(one), products.get(other)))
+
+
+@service.delete("/products")
+async def forget_products() -> None:
+    """Forget every product that is kept."""
+    await service.cache.invalidate_prefix("product:")
 
 
 # endregion

@@ -288,6 +288,7 @@ def make_cache(service: Service) -> Cache:
         ConfigurationError: The shared tier cannot be had, or a library is missing.
     """
     from seawall.cache.cache import Cache, CacheOptions  # noqa: PLC0415 - for services that keep something
+    from seawall.cache.gauges import show_cache  # noqa: PLC0415 - as above
     from seawall.cache.redis import RedisStore  # noqa: PLC0415 - as above
 
     settings = service.settings
@@ -300,7 +301,9 @@ def make_cache(service: Service) -> Cache:
         redis = settings.redis.model_copy(update={**waits, "retries": min(1, settings.redis.retries)})
         connect(redis)  # what is wrong with the address is said now
         shared = RedisStore(lambda: connect(redis, name=service.name), service.name)
-    return Cache(service.clock, service.random, options, shared)
+    cache = Cache(service.clock, service.random, options, shared)
+    show_cache(service.metrics, cache)
+    return cache
 
 
 def make_admission(service: Service) -> Admission:

@@ -33,6 +33,7 @@ from seawall import (
     fan_out,
     pointer,
 )
+from seawall.cache import Batched, Cache, batched, cached
 from seawall.resilience import Breaker, BreakerEngine, Resilience, Retry, Timeout
 
 
@@ -205,3 +206,31 @@ async def guarded_calls_keep_their_types() -> None:
     await by_breaker()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await pipeline.call(by_breaker, "1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Breaker(windw=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def kept_values_keep_their_types(cache: Cache) -> None:
+    """Keep values, one and many."""
+
+    async def one() -> Order:
+        raise NotImplementedError
+
+    async def many(numbers: list[int]) -> dict[int, Order]:
+        raise NotImplementedError
+
+    @batched(cache, "5m", tags=lambda number: [f"order:{number}"])
+    async def orders(numbers: list[int]) -> dict[int, Order]:
+        raise NotImplementedError
+
+    @cached(cache, "5m", prefix="order:")
+    async def order(number: int) -> Order:
+        raise NotImplementedError
+
+    assert_type(orders, Batched[int, Order])
+    assert_type(await orders.get(1), Order | None)
+    assert_type(await orders.get_many([1, 2]), dict[int, Order])
+    assert_type(await order(1), Order)
+    assert_type(await cache.get_or_load("a", one, 60), Order)
+    assert_type(await cache.get_many([1, 2], many, 60), dict[int, Order])
+    await orders.get("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await order("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    batched(cache, "5m")(one)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

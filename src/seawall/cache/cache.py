@@ -4,84 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-import msgspec
-
-from seawall.cache.codec import Codec, returned_by
+from seawall.cache.codec import Codec, Codecs
+from seawall.cache.compression import Compression
+from seawall.cache.copies import Copies
 from seawall.cache.counts import Counts
 from seawall.cache.entry import Entry
-from seawall.cache.flights import Flights
-from seawall.cache.keep import WINDOW, Keep
-from seawall.cache.local import Local
-from seawall.cache.shared import Follower, Found, OnOutage, Shared, SharedOut
-from seawall.cache.shared import Held as _Held
-from seawall.cache.store import SharedStore
-from seawall.cache.tags import Tags
+from seawall.cache.finding import Finding
+from seawall.cache.keep import Keep
+from seawall.cache.options import CacheOptions
+from seawall.cache.shared import Shared, SharedOut
+from seawall.cache.store import Follower, News, SharedStore
+from seawall.cache.want import Loader, Want
 from seawall.clock import Clock, Random
-from seawall.problems import DeclarationError, Unavailable
+from seawall.problems import Unavailable
 
 __all__ = ["Cache", "CacheOptions"]
 
+K = TypeVar("K")
 T = TypeVar("T")
 EMPTY: Any = inspect.Parameter.empty
-OVERHEAD = 256
-"""Bytes an entry is taken to need besides its value."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1
-"""Seconds between looks at a claim that another process has."""
-GRACE = 1.0
-"""Seconds beyond the lease after which a waiter stops waiting."""
-MOST_TYPES = 10_000
-"""Functions and lifetimes whose reading is remembered; beyond that they are read again."""
-
-logger = logging.getLogger("seawall.cache")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheOptions:
-    """How a cache works; see `seawall.settings.CacheSettings` for what each option means."""
-
-    store: Literal["auto", "memory", "redis"] = "auto"
-    max_entries: int = 10_000
-    max_bytes: int = 64 * 1024 * 1024
-    max_value: int = 1024 * 1024
-    local_ttl: float = 1.0
-    lease: float = 10.0
-    load_timeout: float = 30.0
-    on_outage: OnOutage = "load"
-    timeout: float = 0.25
-    retry: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """The versions of the tags, as this process knew them when a look or a load began."""
-
-    versions: tuple[int, ...]
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Want:
-    """One request for a value, as the slow path hands it on."""
-
-    name: str
-    loader: Callable[[], Awaitable[Any]]
-    keep: Keep
-    tags: tuple[str, ...]
-    codec: Codec
-    old: Entry | None
+MOST_KEEPS = 10_000
+"""Lifetimes whose reading is remembered; beyond that they are read again."""
+MOST_TAGS = 1000
+"""Tags of one value."""
 
 
 class Cache:
     """Values by key, loaded once for all who ask at the same time.
 
     Values are shared by everybody who gets them: take them as read-only, or keep immutable ones. A load runs in a task
-    of its own, which lasts for `CacheOptions.load_timeout` at the most and outlives the caller that began it.
+    of its own, which lasts for `CacheOptions.load_timeout` at the most and outlives the caller that began it; it sees
+    the call of that caller, and must not depend on it.
 
     Args:
         clock: What time it is. With a shared tier the wall clocks of all machines must agree to within what a ttl may
@@ -89,6 +46,9 @@ class Cache:
         random: Decides about early refresh and jitter.
         options: Bounds, and what happens while the shared tier is out of order.
         shared: The shared tier; None for none.
+
+    Raises:
+        ConfigurationError: A library is not installed.
     """
 
     def __init__(
@@ -98,18 +58,20 @@ class Cache:
         options: CacheOptions | None = None,
         shared: SharedStore | None = None,
     ) -> None:
-        self.options = options or CacheOptions()
+        self.options = chosen = options or CacheOptions()
         self.counts = Counts()
-        self.tags = Tags()
+        self.copies = Copies(clock, chosen)
+        self.tags = self.copies.tags
+        compression = Compression(chosen.compress_from, chosen.max_value)
+        self.shared = None
+        if shared is not None:
+            self.shared = Shared(shared, clock, self.counts, compression, chosen, self._outdate_prefixes)
         self._clock = clock
         self._now = clock.monotonic
-        self._random = random
-        self._local: Local[Entry] = Local(self.options.max_entries, self.options.max_bytes, _size)
-        self._flights = Flights(self.counts)
-        chosen = self.options
-        self._shared = None if shared is None else Shared(shared, clock, self.counts, chosen.lease, chosen.retry)
-        self._codecs: dict[Any, Codec] = {}
-        self._by_code: dict[int, tuple[Any, Codec]] = {}
+        self._copy_of = self.copies.entries.get
+        self._prefixes = self.copies.prefixes
+        self._finding = Finding(clock, random, chosen, self.counts, self.copies, self.shared, compression)
+        self._codecs = Codecs()
         self._keeps: dict[float | str, Keep] = {}
         self._following: asyncio.Task[None] | None = None
 
@@ -133,19 +95,107 @@ class Cache:
 
         Raises:
             DeclarationError: The type is not known or cannot be kept, or *ttl* is impossible.
+            ValueError: It has more than 1,000 tags.
             Unavailable: The shared tier is out of order, and `CacheOptions.on_outage` is ``fail``.
             Exception: Whatever *loader* raises; it is raised to all who waited, and forgotten.
         """
-        codec = self._codec_of(loader) if returns is EMPTY else self._codecs.get(returns) or self._codec(returns)
+        codec = self._codecs.loaded_by(loader) if returns is EMPTY else self._codecs.of(returns)
         name = codec.fingerprint + key
-        entry = self._local.get(name)
+        entry = self._copy_of(name)
         if (
             entry is not None
             and self._now() < entry.sure_until
+            and entry.number == self._prefixes.number
             and (not entry.tags or self.tags.current(entry.tags, entry.versions, entry.epoch))
         ):
+            self.counts.local_hits += 1
             return entry.value  # type: ignore[no-any-return]  # what the loader returned
-        return await self._slow(_Want(name, loader, self._keep(ttl), tuple(dict.fromkeys(tags)), codec, entry))  # type: ignore[no-any-return]  # as above
+        want = Want(name, None, self.keep(ttl), _tags(tags) if tags else (), codec, entry)
+        await self._finding.settle_one(want, loader)
+        if want.error is not None:
+            raise want.error
+        return want.value  # type: ignore[no-any-return]  # as above
+
+    async def get_many(
+        self,
+        keys: Iterable[K],
+        loader: Callable[[list[K]], Awaitable[Mapping[K, T]]],
+        ttl: float | str | Keep,
+        *,
+        key: Callable[[Any], str] = str,
+        tags: Callable[[Any], Iterable[str]] | None = None,
+        returns: Any = EMPTY,
+        most: int = 100,
+    ) -> dict[K, T]:
+        """Return the values of many keys, from as few looks and loads as can be.
+
+        The shared tier is asked once for all that this process does not have (500 at a time). What nobody has is loaded
+        together; what another load is finding out already is waited for.
+
+        Args:
+            keys: What is wanted; each once.
+            loader: Finds out the values of some of them. A key it does not return has no value, which is kept too, for
+                `Keep.negative`.
+            ttl: How long each is kept.
+            key: Makes the key of the cache: text that no other key has.
+            tags: Makes the tags of one.
+            returns: The type of a value, if *loader* does not say it.
+            most: How many keys *loader* takes at once; for more, it runs several times at once.
+
+        Returns:
+            The keys that have a value, in their order. Value and key are the same as for `get_or_load` of the type
+            ``T | None``.
+
+        Raises:
+            DeclarationError: As for `get_or_load`.
+            ValueError: *most* is less than 1, or a value has too many tags.
+            Unavailable: As for `get_or_load`.
+            Exception: Whatever *loader* raises, for any of them; what else was loaded is kept.
+        """
+        wants = await self.find_many(keys, loader, self.keep(ttl), key=key, tags=tags, returns=returns, most=most)
+        for want in wants:
+            if want.error is not None:
+                raise want.error
+        return {want.item: want.value for want in wants if want.value is not None}
+
+    async def find_many(
+        self,
+        keys: Iterable[K],
+        loader: Callable[[list[K]], Awaitable[Mapping[K, T]]],
+        keep: Keep,
+        *,
+        key: Callable[[K], str],
+        tags: Callable[[K], Iterable[str]] | None,
+        returns: Any,
+        most: int,
+    ) -> list[Want]:
+        """Find many out; each has its value or its error. See `get_many`."""
+        if most < 1:
+            raise ValueError(f"most={most!r} must be 1 or more.")
+        codec = self._codecs.loaded_by(loader, many=True) if returns is EMPTY else self._codecs.of(returns | None)
+
+        async def load(items: list[K]) -> Sequence[T | None]:
+            found = await loader(items)
+            return [found.get(item) for item in items]
+
+        wants = [
+            self._want(codec, item, key(item), keep, () if tags is None else tags(item)) for item in dict.fromkeys(keys)
+        ]
+        if len({want.name for want in wants}) < len(wants):
+            raise ValueError("key= makes one key of two; what it makes must differ where they do.")
+        await self._finding.settle(wants, Loader(load, most))
+        return wants
+
+    def sure(self, key: str, returns: Any) -> Entry | None:
+        """Return what this process has of *key*, as ``returns | None``, if that will do without a further look."""
+        name = self._codecs.of(returns | None).fingerprint + key
+        entry = self._copy_of(name)
+        if entry is None or entry.error is not None or self._now() >= entry.sure_until:
+            return None
+        if not self.copies.current(name, entry):
+            return None
+        self.counts.local_hits += 1
+        return entry
 
     async def invalidate(self, key: str, returns: Any) -> None:
         """Forget the value of *key* of the type *returns*, here and everywhere.
@@ -154,7 +204,7 @@ class Cache:
             Unavailable: The shared tier could not be told: other processes may go on with what they have for as long as
                 it lives. What this process has is forgotten all the same.
         """
-        await self.forget((self._codec(returns).fingerprint + key,), ())
+        await self.forget((self._codecs.of(returns).fingerprint + key,), ())
 
     async def invalidate_tags(self, *tags: str) -> None:
         """Outdate every value that has one of *tags*, in one step, here and everywhere.
@@ -164,21 +214,54 @@ class Cache:
         """
         await self.forget((), tags)
 
-    async def forget(self, names: tuple[str, ...], tags: tuple[str, ...]) -> None:
-        """Forget full names and tags; see `invalidate`."""
-        self._heard(names, tags)
-        if self._shared is not None:
+    async def invalidate_prefix(self, *prefixes: str) -> None:
+        """Outdate every value whose key begins with one of *prefixes*, in one step, here and everywhere.
+
+        Nothing has been declared for it, and nothing is searched: each value is judged when it is met. 10,000 different
+        prefixes are remembered; for more, values older than the one forgotten are outdated too. So prefixes are for
+        what is broad and seldom, tags for what happens with every write.
+
+        Args:
+            prefixes: Beginnings of keys; those of `cached` functions begin with its ``prefix``. ``""`` is everything.
+
+        Raises:
+            Unavailable: As `invalidate`.
+        """
+        await self.forget((), (), prefixes)
+
+    async def forget(self, names: tuple[str, ...], tags: tuple[str, ...], prefixes: tuple[str, ...] = ()) -> None:
+        """Forget full names, tags and prefixes; see `invalidate`."""
+        self._outdate(names, tags, prefixes)
+        if self.shared is not None:
             try:
-                shared = self._shared.store
-                await self._shared.ask(lambda: shared.invalidate(names, tags))
+                store = self.shared.store
+                await self.shared.ask(lambda: store.invalidate(names, tags, prefixes))
             except SharedOut as error:
                 raise Unavailable("What is out of date could not be invalidated everywhere.") from error
             # Loads that began while the shared tier was being told may have read what it held before.
-            self._heard(names, tags)
+            self._outdate(names, tags, prefixes)
+            if prefixes:
+                self.shared.journal.doubt()
+
+    def keep(self, ttl: float | str | Keep) -> Keep:
+        """Return what *ttl* says.
+
+        Raises:
+            DeclarationError: It is impossible.
+        """
+        if isinstance(ttl, Keep):
+            return ttl
+        keep = self._keeps.get(ttl)
+        if keep is None:
+            if len(self._keeps) >= MOST_KEEPS:
+                self._keeps.clear()
+            keep = self._keeps[ttl] = Keep(ttl)
+        return keep
 
     def start(self) -> None:
         """Follow what other processes invalidate; does nothing without a shared tier, or when it is done already."""
-        store: object = None if self._shared is None else self._shared.store
+        self._finding.open()
+        store: object = None if self.shared is None else self.shared.store
         if isinstance(store, Follower) and self._following is None:
             self._following = asyncio.ensure_future(self._follow(store))
 
@@ -189,9 +272,13 @@ class Cache:
             following.cancel()
             with suppress(asyncio.CancelledError):
                 await following
-        await self._flights.close()
-        if self._shared is not None:
-            await self._shared.close()
+        await self._finding.close()
+        if self.shared is not None:
+            await self.shared.close()
+
+    def _want(self, codec: Codec, item: Any, key: str, keep: Keep, tags: Iterable[str]) -> Want:
+        name = codec.fingerprint + key
+        return Want(name, item, keep, _tags(tags), codec, self._copy_of(name))
 
     async def _follow(self, store: Follower) -> None:
         while True:
@@ -200,202 +287,21 @@ class Cache:
             # What was said meanwhile is found out by versions, once copies are older than local_ttl.
             await self._clock.sleep(self.options.retry)
 
-    def _heard(self, names: tuple[str, ...], tags: tuple[str, ...]) -> None:
-        for name in names:
-            self._local.drop(name)
-            self._flights.leave(name)
-        if tags:
-            self.tags.invalidate(tags)
-            self._flights.leave_all()
+    def _heard(self, news: News) -> None:
+        self._outdate(news.names, news.tags, ())
+        if self.shared is not None:
+            self.shared.heard(news)
 
-    def _codec(self, returns: Any) -> Codec:
-        codec = self._codecs.get(returns)
-        if codec is None:
-            if len(self._codecs) >= MOST_TYPES:
-                self._codecs.clear()
-            codec = self._codecs[returns] = Codec(returns)
-        return codec
+    def _outdate(self, names: Sequence[str], tags: tuple[str, ...], prefixes: Sequence[str]) -> None:
+        self.copies.invalidate(names, tags, prefixes)
+        self._finding.leave(names, tags, prefixes)
 
-    def _codec_of(self, loader: Any) -> Codec:
-        code = getattr(loader, "__code__", None)
-        known = self._by_code.get(id(code))
-        if known is not None:
-            return known[1]
-        returns = returned_by(loader)
-        if returns is EMPTY or code is None:
-            raise DeclarationError(
-                f"cache: {getattr(loader, '__qualname__', loader)} does not say what it returns; annotate it, or pass "
-                "returns=…."
-            )
-        if len(self._by_code) >= MOST_TYPES:
-            self._by_code.clear()
-        codec = self._codec(returns)
-        self._by_code[id(code)] = code, codec
-        return codec
-
-    def _keep(self, ttl: float | str | Keep) -> Keep:
-        if isinstance(ttl, Keep):
-            return ttl
-        keep = self._keeps.get(ttl)
-        if keep is None:
-            if len(self._keeps) >= MOST_TYPES:
-                self._keeps.clear()
-            keep = self._keeps[ttl] = Keep(ttl)
-        return keep
-
-    async def _slow(self, want: _Want) -> Any:
-        entry, now = want.old, self._now()
-        if entry is not None and self.tags.current(entry.tags, entry.versions, entry.epoch):
-            if entry.error is not None:
-                if now < entry.fresh_until:
-                    raise entry.error.with_traceback(None)
-            elif now < entry.fresh_until:
-                if self._shared is None:
-                    if want.keep.refresh_now(entry.fresh_until - now, entry.took, self._random):
-                        self._flights.start(want.name, lambda: self._find(want))
-                    return entry.value
-            elif now < min(entry.fresh_until + want.keep.stale_while_revalidate, entry.stale_until):
-                self._flights.start(want.name, lambda: self._find(want))
-                self.counts.stale += 1
-                return entry.value
-        return await self._flights.join(want.name, lambda: self._find(want))
-
-    async def _find(self, want: _Want) -> Any:
-        """Look in the shared tier, and load if it has nothing."""
-        shared = self._shared
-        if shared is None:
-            return await self._load(want)
-        try:
-            return await self._find_shared(want, shared)
-        except SharedOut as error:
-            if self.options.on_outage == "fail":
-                raise Unavailable("What is kept cannot be looked up now.") from error
-        return await self._load(want)
-
-    async def _find_shared(self, want: _Want, shared: Shared) -> Any:
-        """Look in the shared tier; claim the load, or wait for whoever has it."""
-        before = _Before(self.tags.versions(want.tags), self.tags.epoch)
-        found = await shared.read(want.name, want.tags, want.codec)
-        if found is not None and found.left > 0 and not want.keep.refresh_now(found.left, found.took, self._random):
-            return self._copy(want, found, before)
-        token = f"{self._random.getrandbits(128):032x}"
-        pause, until = FIRST_PAUSE, self._now() + self.options.lease + GRACE
-        while self._now() < until:
-            claim = await shared.claim(want.name, want.tags, token, want.codec)
-            present = claim.found
-            if present is not None and present.left > 0 and (found is None or present.fresh_until > found.fresh_until):
-                if claim.won:
-                    await shared.release(want.name, token)
-                return self._copy(want, present, before)
-            if claim.won:
-                return await self._load(want, _Held(shared, token, claim.versions, present))
-            if present is not None and present.left > -want.keep.stale_while_revalidate:
-                self.counts.stale += present.left <= 0
-                return present.value
-            await self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        return await self._load(want)  # whoever has the claim neither fills it nor gives it back
-
-    async def _load(self, want: _Want, held: _Held | None = None) -> Any:
-        """Load, keep what is loaded, and return it; or what there was before, where it may stand in for an error."""
-        before = _Before(self.tags.versions(want.tags), self.tags.epoch)
-        task = asyncio.current_task()
-        self.counts.loads += 1
-        began = self._now()
-        try:
-            async with asyncio.timeout(self.options.load_timeout):
-                value = await want.loader()
-        except BaseException as error:
-            if held is not None:
-                with suppress(SharedOut):
-                    await held.shared.release(want.name, held.token)
-            if not isinstance(error, Exception):
-                raise
-            self.counts.failures += 1
-            return self._stand_in(want, held, error, before, task)
-        took = self._now() - began
-        data = self._encode(want.codec, value)
-        if data is None:
-            if held is not None:
-                with suppress(SharedOut):
-                    await held.shared.release(want.name, held.token)
-            return value
-        life = want.keep.life(self._random, negative=value is None)
-        if held is not None:
-            wall = self._clock.time()
-            packed = want.codec.pack(wall + life, wall + life + want.keep.stale, took, held.versions, data)
-            with suppress(SharedOut):
-                if not await held.shared.fill(want.name, want.tags, held, packed, life + want.keep.stale):
-                    self.counts.outdated += 1
-                    return value
-        self._put(want, value, life, took, len(data), before, task)
-        return value
-
-    def _stand_in(
-        self, want: _Want, held: _Held | None, error: Exception, before: _Before, task: asyncio.Task[Any] | None
-    ) -> Any:
-        keep, old, now = want.keep, want.old, self._now()
-        if isinstance(error, keep.errors):
-            life = keep.life(self._random, negative=True)
-            if self._flights.present(want.name, task):
-                entry = Entry(None, error, 0.0, now + life, 0.0, 0.0, want.tags, before.versions, before.epoch, 512)
-                self._local.put(want.name, entry)
-            raise error
-        if keep.stale_if_error:
-            kept = None if held is None else held.found
-            if kept is not None and kept.left > -keep.stale_if_error:
-                self.counts.stale += 1
-                return kept.value
-            if (
-                old is not None
-                and old.error is None
-                and now < old.fresh_until + keep.stale_if_error
-                and self.tags.current(old.tags, old.versions, old.epoch)
-                and self._flights.present(want.name, task)
-            ):
-                self.counts.stale += 1
-                return old.value
-        raise error
-
-    def _encode(self, codec: Codec, value: Any) -> bytes | None:
-        try:
-            data = codec.encode(value)
-        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-            logger.warning("a value of %s cannot be kept: %s", type(value).__qualname__, error)
-            self.counts.unstorable += 1
-            return None
-        if len(data) > self.options.max_value:
-            self.counts.unstorable += 1
-            return None
-        return data
-
-    def _copy(self, want: _Want, found: Found, before: _Before) -> Any:
-        self.counts.shared_hits += 1
-        self._put(want, found.value, found.left, found.took, found.size, before, asyncio.current_task())
-        return found.value
-
-    def _put(
-        self,
-        want: _Want,
-        value: Any,
-        left: float,
-        took: float,
-        size: int,
-        before: _Before,
-        task: asyncio.Task[Any] | None,
-    ) -> None:
-        if not self._flights.present(want.name, task):
-            self.counts.outdated += 1  # invalidated while it was under way
-            return
-        keep, now = want.keep, self._now()
-        sure = left - WINDOW * keep.early * took
-        if self._shared is not None:
-            sure = min(sure, self.options.local_ttl)
-        until, stale, versions, epoch = now + left, now + left + keep.stale, before.versions, before.epoch
-        size += OVERHEAD
-        entry = Entry(value, None, now + sure, until, stale, took, want.tags, versions, epoch, size)
-        self._local.put(want.name, entry)
+    def _outdate_prefixes(self, prefixes: Sequence[str]) -> None:
+        self._outdate((), (), prefixes)
 
 
-def _size(entry: Entry) -> int:
-    return entry.size
+def _tags(tags: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(tags))
+    if len(found) > MOST_TAGS:
+        raise ValueError(f"{len(found)} tags for one value; {MOST_TAGS} are possible.")
+    return found

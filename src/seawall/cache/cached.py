@@ -26,6 +26,7 @@ def cached(
     *,
     key: Callable[..., str] | None = None,
     tags: Iterable[str] | Callable[..., Iterable[str]] = (),
+    prefix: str | None = None,
 ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
     """Keep what an async function returns.
 
@@ -39,6 +40,7 @@ def cached(
         ttl: How long.
         key: Makes the key from the arguments; None for all arguments, which must then have an encoding (no ``self``).
         tags: Tags, or what makes them from the arguments.
+        prefix: What the keys of the cache begin with, for `Cache.invalidate_prefix`; None for the name of the function.
 
     Raises:
         DeclarationError: The function is not async, does not say what it returns, or *ttl* is impossible.
@@ -56,11 +58,11 @@ def cached(
         signature = inspect.signature(function)
         if key is None and next(iter(signature.parameters), "") == "self":
             raise DeclarationError(f"{where} is a method, and would be keyed by its object; pass key=….")
-        prefix = f"{function.__module__}.{function.__qualname__}:"
+        begin = f"{function.__module__}.{function.__qualname__}:" if prefix is None else prefix
 
         @functools.wraps(function)
         async def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-            made = prefix + (key(*args, **kwargs) if key is not None else _key(signature, args, kwargs))
+            made = begin + (key(*args, **kwargs) if key is not None else _key(signature, args, kwargs))
             found: Iterable[str] = tags(*args, **kwargs) if callable(tags) else fixed or ()
             chosen = cache if isinstance(cache, Cache) else cache()
             return await chosen.get_or_load(made, lambda: function(*args, **kwargs), keep, tags=found, returns=returns)

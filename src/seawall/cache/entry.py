@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Entry"]
+import msgspec
+
+__all__ = ["Before", "Entry"]
 
 
-@dataclass(slots=True)
-class Entry:
+class Before(msgspec.Struct, frozen=True):
+    """What this process knew of invalidations when a look or a load began.
+
+    Args:
+        versions: The versions of the tags.
+        epoch: The epoch of these versions.
+        number: The number of the last invalidation of a prefix.
+    """
+
+    versions: tuple[int, ...]
+    epoch: int
+    number: int
+
+
+class Entry(msgspec.Struct, eq=False):
     """One value.
 
     Args:
@@ -22,6 +36,7 @@ class Entry:
         tags: Its tags.
         versions: Their versions when the load began.
         epoch: The epoch of these versions.
+        number: Of the last invalidation of a prefix by which it has been judged.
         size: Bytes, encoded.
     """
 
@@ -34,4 +49,5 @@ class Entry:
     tags: tuple[str, ...]
     versions: tuple[int, ...]
     epoch: int
+    number: int
     size: int

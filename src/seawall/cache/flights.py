@@ -3,91 +3,105 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from seawall.cache.counts import Counts
+from seawall.cache.codec import key_of
 
-__all__ = ["Flights"]
+__all__ = ["AGAIN", "Flight", "Flights"]
 
-ATTEMPTS = 3
-"""How often one caller begins a load anew because the one it waited for was cancelled."""
+AGAIN: Any = object()
+"""What a flight ends with that was cut short: whoever waited may begin another one."""
+
+
+class Flight:
+    """Something that one caller, or a task, finds out for all who want it."""
+
+    __slots__ = ("_future", "_outcome", "_table", "name", "tags")
+
+    def __init__(self, name: str, table: Flights, tags: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.tags = tags
+        self._table = table
+        self._future: asyncio.Future[Any] | None = None  # most have nobody who waits
+        self._outcome: tuple[Any, Exception | None] | None = None
+
+    @property
+    def present(self) -> bool:
+        """Whether others may still join: nothing was invalidated under it."""
+        return self._table.running.get(self.name) is self
+
+    async def wait(self) -> Any:
+        """Return what is found out, or raise the error of that; `AGAIN` if it was cut short.
+
+        The cancellation of one who waits changes nothing for the others.
+        """
+        if self._outcome is None:
+            if self._future is None:
+                self._future = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._future)
+        value, error = self._outcome or (AGAIN, None)
+        if error is not None:
+            raise error
+        return value
+
+    def end(self, value: Any = AGAIN, error: Exception | None = None) -> None:
+        """Tell all who wait; does nothing if they have been told."""
+        if self._outcome is None:
+            self._outcome = value, error
+            if self.present:
+                del self._table.running[self.name]
+            if self._future is not None and not self._future.done():
+                self._future.set_result(None)
 
 
 class Flights:
-    """Runs loads, each in a task of its own, and lets callers wait for them.
+    """Flights by name, and the tasks that some of them are.
 
     A caller that is cancelled leaves; the load goes on, for the others or for the next. A load that is itself cancelled
     costs one more load. What a load raises is raised to all who waited for it.
-
-    Args:
-        counts: Where callers that joined are counted.
     """
 
-    def __init__(self, counts: Counts) -> None:
-        self._running: dict[str, asyncio.Task[Any]] = {}
-        self._all: set[asyncio.Task[Any]] = set()
-        self._counts = counts
+    def __init__(self) -> None:
+        self.running: dict[str, Flight] = {}
+        self._all: set[asyncio.Task[None]] = set()
+        self.closed = False
 
     def __len__(self) -> int:
         return len(self._all)
 
-    async def join(self, name: str, load: Callable[[], Awaitable[Any]]) -> Any:
-        """Return what *load* returns, or what a load of the same name that is under way does."""
-        for attempt in range(ATTEMPTS):
-            task = self._running.get(name)
-            if task is None:
-                task = self.start(name, load)
-            else:
-                self._counts.joined += 1
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                this = asyncio.current_task()
-                # Was it the load that was cancelled, or we?
-                if not task.cancelled() or (this is not None and this.cancelling()) or attempt == ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable")
+    def begin(self, name: str, tags: tuple[str, ...]) -> Flight:
+        """Return a new flight, for a value with *tags*, that others join from now on."""
+        flight = self.running[name] = Flight(name, self, tags)
+        return flight
 
-    def start(self, name: str, load: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
-        """Begin a load if there is none of this *name*, and return its task."""
-        task = self._running.get(name)
-        if task is not None:
-            return task
-        task = asyncio.ensure_future(_run(load))
-        self._running[name] = task
+    def spawn(self, work: Coroutine[Any, Any, None], flights: Sequence[Flight]) -> None:
+        """Run *work*, which ends *flights*, in a task of its own; those it leaves open are cut short."""
+        task = asyncio.ensure_future(work)
         self._all.add(task)
 
-        def ended(task: asyncio.Task[Any]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
             self._all.discard(task)
-            if self._running.get(name) is task:
-                del self._running[name]
-            if not task.cancelled():
-                task.exception()  # those who waited have it; if nobody did, it was counted
+            for flight in flights:
+                flight.end()
 
         task.add_done_callback(ended)
-        return task
 
-    def present(self, name: str, task: asyncio.Task[Any] | None) -> bool:
-        """Return whether *task* is the load of *name* that others may join: nothing was invalidated under it."""
-        return self._running.get(name) is task
-
-    def leave(self, name: str) -> None:
-        """Let nobody join the load of *name* any more: what it is going to return is out of date."""
-        self._running.pop(name, None)
-
-    def leave_all(self) -> None:
-        """Let nobody join any load that is under way."""
-        self._running.clear()
+    def leave(self, names: Sequence[str], tags: Sequence[str], prefixes: Sequence[str]) -> None:
+        """Let nobody join flights for what is invalidated any more: what they are going to find is out of date."""
+        for name in names:
+            self.running.pop(name, None)
+        if tags or prefixes:
+            beginnings = tuple(prefixes)
+            for name, flight in tuple(self.running.items()):
+                if key_of(name).startswith(beginnings) or any(tag in tags for tag in flight.tags):
+                    del self.running[name]
 
     async def close(self) -> None:
-        """Cancel every load, and wait until they have ended."""
+        """Cancel every task, and wait until they have ended."""
+        self.closed = True
         tasks = list(self._all)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-
-
-async def _run(load: Callable[[], Awaitable[Any]]) -> Any:
-    return await load()

@@ -29,7 +29,7 @@ class Local(Generic[ItemT]):
         ConfigurationError: The library is not installed.
     """
 
-    __slots__ = ("_items", "_least", "_most", "_size_of", "get")
+    __slots__ = ("_items", "_least", "_most", "_size", "_size_of", "evicted", "get")
 
     def __init__(self, max_entries: int, max_bytes: int, size_of: Callable[[ItemT], int]) -> None:
         try:
@@ -41,8 +41,11 @@ class Local(Generic[ItemT]):
         self._least = max(1, -(-max_bytes // max_entries))
         self._most = max_bytes
         self._size_of = size_of
-        self._items: Any = LRUCache(max(max_bytes, self._least), getsizeof=self._weigh)
+        self._size = 0
+        self._items: Any = LRUCache(max(max_bytes, self._least), getsizeof=lambda _key, _item: self._size)
         self.get: Callable[[Any], ItemT | None] = self._items.get
+        self.evicted = 0
+        """Items that made room for others."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -54,10 +57,14 @@ class Local(Generic[ItemT]):
 
     def put(self, key: Any, item: ItemT) -> bool:
         """Keep *item*; return False for one that is larger than everything together may be."""
-        if self._size_of(item) > self._most:
-            self._items.pop(key, None)
+        items = self._items
+        if (size := self._size_of(item)) > self._most:
+            items.pop(key, None)
             return False
-        self._items[key] = item
+        before = len(items)
+        self._size = max(self._least, size)
+        added = items.insert(key, item) is None
+        self.evicted += before + added - len(items)
         return True
 
     def drop(self, key: Any) -> None:
@@ -67,6 +74,3 @@ class Local(Generic[ItemT]):
     def clear(self) -> None:
         """Forget all."""
         self._items.clear()
-
-    def _weigh(self, _: Any, item: ItemT) -> int:
-        return max(self._least, self._size_of(item))

@@ -1,17 +1,17 @@
-"""The shared tier in Redis (or Valkey): each verb one step of the server."""
+"""The shared tier in Redis (or Valkey): each verb one step of the server, for as many names as are asked for."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from seawall.cache.keep import LONGEST
-from seawall.cache.store import Claim, Seen
-from seawall.data.redis import Script
+from seawall.cache.scripts import CLAIM, FILL, INVALIDATE, READ, RELEASE
+from seawall.cache.store import Answer, Asked, Changes, Claim, Filled, News, Position, Seen, StoreFull
 
 if TYPE_CHECKING:
     from seawall.data.redis import RedisClient
@@ -23,61 +23,15 @@ TAG_LIFE = int(3 * LONGEST)
 """Seconds a tag is remembered after its last use in a claim: longer than any entry can need it."""
 LONGEST_NAME = 200
 T = TypeVar("T")
-
-# A tag's version is the server's time in microseconds when it was first seen or last invalidated, and a count for those
-# of one microsecond: never one it had before, not even if the server has forgotten the tag meanwhile.
-_VERSION = """
-local function fresh(serial)
-  local time = redis.call('TIME')
-  return time[1] .. '.' .. time[2] .. '.' .. redis.call('INCR', serial)
-end
-"""
-CLAIM = Script(
-    _VERSION
-    + """
-local entry, claim, serial = KEYS[1], KEYS[2], KEYS[3]
-local holder = redis.call('GET', claim)
-local won = not holder or holder == ARGV[1]
-if won then redis.call('SET', claim, ARGV[1], 'PX', ARGV[2]) end
-local reply = {won and 1 or 0, redis.call('GET', entry)}
-for i = 4, #KEYS do
-  local version = redis.call('GET', KEYS[i])
-  if not version then version = fresh(serial) end
-  redis.call('SET', KEYS[i], version, 'EX', ARGV[3])
-  reply[i - 1] = version
-end
-return reply
-"""
-)
-FILL = Script("""
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[2])
-for i = 3, #KEYS do
-  if redis.call('GET', KEYS[i]) ~= ARGV[i + 1] then return 0 end
-end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1
-""")
-RELEASE = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0")
-INVALIDATE = Script(
-    _VERSION
-    + """
-local names = tonumber(ARGV[1])
-for i = 2, #KEYS do
-  if i <= names + 1 then redis.call('DEL', KEYS[i])
-  else redis.call('SET', KEYS[i], fresh(KEYS[1]), 'EX', ARGV[2]) end
-end
-redis.call('PUBLISH', ARGV[3], ARGV[4])
-return 1
-"""
-)
+_Message = tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[bytes, ...]]
+_read_message = msgspec.msgpack.Decoder(_Message).decode
 
 
 class RedisStore:
     """Keeps entries under keys that expire.
 
-    What is read again and again takes one ``GET`` (with tags, one ``MGET``). All keys of a store have one hash tag, so
-    that in a cluster they lie on one node, where a script may touch them.
+    What is read again and again takes one ``GET`` (with tags, or for several, one ``MGET``). All keys of a store have
+    one hash tag, so that in a cluster they lie on one node, where a script may touch them.
 
     Args:
         make: Makes a client whose answers are bytes, and whose waits are bounded; called once in each event loop.
@@ -88,57 +42,87 @@ class RedisStore:
     def __init__(self, make: Callable[[], RedisClient], space: str, prefix: str = PREFIX) -> None:
         self._make = make
         self._prefix = f"{prefix}{{{_safe(space)}}}:"
+        self._journal = [f"{self._prefix}j:", f"{self._prefix}p:"]
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def read(self, name: str, tags: Sequence[str]) -> Seen:
+    async def read(self, asked: Sequence[Asked], known: Position | None) -> Answer[Seen]:
         """Return what is kept; see `SharedStore.read`."""
-        if not tags:
-            return Seen(await self._within(lambda client: client.get(self._key("e", name))), [])
-        keys = [self._key("e", name), *(self._key("t", tag) for tag in tags)]
-        data, *versions = await self._within(lambda client: client.mget(keys))
-        return Seen(data, [version or b"" for version in versions])
+        if known is None and len(asked) == 1 and not asked[0].tags:
+            try:  # what most hits are, in as few steps as can be
+                return Answer([Seen(await self._connected().get(self._key("e", asked[0].name)), [])], None)
+            except Exception as error:
+                if "WRONGTYPE" not in str(error):
+                    raise self._named(error) from error
+                return Answer([Seen(None, [])], None)  # as MGET has it: who put it there did not mean us
+        tags = _Places(asked)
+        keys = [self._key("e", each.name) for each in asked]
+        keys += [self._key("t", tag) for tag in tags]
+        changes = None
+        if known is None:
+            seen = await self._within(lambda client: client.mget(keys))
+        else:
+            keys = [*self._journal, *keys]
+            told, seen = await self._within(lambda client: READ(client, keys, known.journal, known.number))
+            changes = _changes(told)
+        versions = seen[len(asked) :]
+        return Answer([Seen(data, tags.pick(each, versions)) for each, data in zip(asked, seen, strict=False)], changes)
 
-    async def claim(self, name: str, tags: Sequence[str], token: str, lease: float) -> Claim:
+    async def claim(self, asked: Sequence[Asked], token: str, lease: float, known: Position) -> Answer[Claim]:
         """Claim; see `SharedStore.claim`."""
-        keys = [self._key("e", name), self._key("c", name), self._key("s", ""), *(self._key("t", tag) for tag in tags)]
-        milliseconds = max(1, int(lease * 1000))
-        won, data, *versions = await self._within(lambda client: CLAIM(client, keys, token, milliseconds, TAG_LIFE))
-        return Claim(bool(won), data, versions)
+        tags = _Places(asked)
+        keys = [self._key("s", ""), *self._journal, *(self._key("t", tag) for tag in tags), *self._pairs(asked)]
+        arguments = token, max(1, int(lease * 1000)), TAG_LIFE, len(tags), known.journal, known.number
+        told, versions, claims = await self._within(lambda client: CLAIM(client, keys, *arguments))
+        items = [
+            Claim(bool(won), data, tags.pick(each, versions)) for each, (won, data) in zip(asked, claims, strict=True)
+        ]
+        return Answer(items, _changes(told))
 
-    async def fill(
-        self, name: str, tags: Sequence[str], token: str, versions: list[bytes], data: bytes, life: float
-    ) -> bool:
+    async def fill(self, filled: Sequence[Filled], token: str) -> list[bool]:
         """Keep; see `SharedStore.fill`."""
-        keys = [self._key("e", name), self._key("c", name), *(self._key("t", tag) for tag in tags)]
-        milliseconds = max(1, int(life * 1000))
-        return bool(await self._within(lambda client: FILL(client, keys, token, data, milliseconds, *versions)))
+        tags = _Places(filled)
+        keys = [*(self._key("t", tag) for tag in tags), *self._pairs(filled)]
+        arguments: list[Any] = [token, len(tags)]
+        for each in filled:
+            arguments += each.data, max(1, int(each.life * 1000)), len(each.tags)
+            for tag, version in zip(each.tags, each.versions, strict=True):
+                arguments += tags[tag] + 1, version
+        return [bool(done) for done in await self._within(lambda client: FILL(client, keys, *arguments))]
 
-    async def release(self, name: str, token: str) -> None:
+    async def release(self, names: Sequence[str], token: str) -> None:
         """Release; see `SharedStore.release`."""
-        await self._within(lambda client: RELEASE(client, [self._key("c", name)], token))
+        keys = [self._key("c", name) for name in names]
+        await self._within(lambda client: RELEASE(client, keys, token))
 
-    async def invalidate(self, names: Sequence[str], tags: Sequence[str]) -> None:
+    async def invalidate(self, names: Sequence[str], tags: Sequence[str], prefixes: Sequence[str]) -> None:
         """Invalidate; see `SharedStore.invalidate`."""
         gone = [self._key(kind, name) for name in names for kind in ("e", "c")]
-        keys = [self._key("s", ""), *gone, *(self._key("t", tag) for tag in tags)]
-        message = msgspec.json.encode((names, tags))
+        keys = [self._key("s", ""), *self._journal, *gone, *(self._key("t", tag) for tag in tags)]
+        message = msgspec.msgpack.encode([[_bytes(each) for each in kind] for kind in (names, tags, prefixes)])
         channel = f"{self._prefix}news"
-        await self._within(lambda client: INVALIDATE(client, keys, len(gone), TAG_LIFE, channel, message))
+        arguments: list[str | bytes | float] = [
+            len(gone),
+            len(tags),
+            TAG_LIFE,
+            channel,
+            message,
+            *(_bytes(prefix) for prefix in prefixes),
+        ]
+        await self._within(lambda client: INVALIDATE(client, keys, *arguments))
 
-    async def follow(self, heard: Callable[[tuple[str, ...], tuple[str, ...]], None]) -> None:
+    async def follow(self, heard: Callable[[News], None]) -> None:
         """Hear of invalidations; see `Follower.follow`."""
         from redis.exceptions import RedisError  # noqa: PLC0415 - of an extra; the client exists, so it is there
 
-        decode = msgspec.json.Decoder(tuple[tuple[str, ...], tuple[str, ...]]).decode
         try:
             async with self._connected().pubsub(ignore_subscribe_messages=True) as listener:
                 await listener.subscribe(f"{self._prefix}news")
                 while True:
                     message = await listener.get_message(timeout=None)
                     if message is not None:
-                        heard(*decode(message["data"]))
-        except (RedisError, msgspec.MsgspecError) as error:
+                        heard(_news(message["data"]))
+        except (RedisError, msgspec.MsgspecError, ValueError) as error:
             raise OSError(f"Redis: {error}") from error
 
     async def close(self) -> None:
@@ -150,6 +134,9 @@ class RedisStore:
     def _key(self, kind: str, name: str) -> str:
         return f"{self._prefix}{kind}:{_safe(name)}"
 
+    def _pairs(self, asked: Iterable[Asked | Filled]) -> list[str]:
+        return [self._key(kind, each.name) for each in asked for kind in ("e", "c")]
+
     def _connected(self) -> Any:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
@@ -159,18 +146,55 @@ class RedisStore:
     async def _within(self, question: Callable[[Any], Awaitable[T]]) -> T:
         try:
             return await question(self._connected())
-        except OSError:
-            raise
         except Exception as error:
-            from redis.exceptions import RedisError  # noqa: PLC0415 - of an extra; the client exists, so it is there
+            raise self._named(error) from error
 
-            if not isinstance(error, RedisError):
-                raise
-            raise OSError(f"Redis: {error}") from error
+    @staticmethod
+    def _named(error: Exception) -> Exception:
+        """Return what stands for an error of the driver."""
+        from redis.exceptions import RedisError  # noqa: PLC0415 - as above
+
+        if "OOM command not allowed" in str(error) or "used memory > 'maxmemory'" in str(error):
+            return StoreFull(f"Redis: {error}")
+        return OSError(f"Redis: {error}") if isinstance(error, RedisError) else error
+
+
+class _Places(dict[str, int]):
+    """The different tags of what is asked, each with its place among them."""
+
+    def __init__(self, asked: Iterable[Asked | Filled]) -> None:
+        super().__init__()
+        for each in asked:
+            for tag in each.tags:
+                self.setdefault(tag, len(self))
+
+    def pick(self, asked: Asked, versions: Sequence[bytes | None]) -> list[bytes]:
+        """Return the versions of the tags of *asked*, of those of all."""
+        return [versions[self[tag]] or b"" for tag in asked.tags]
+
+
+def _changes(told: list[Any]) -> Changes:
+    journal, number, floor, *rest = told
+    prefixes = [(_text(rest[at]), int(rest[at + 1])) for at in range(0, len(rest), 2)]
+    return Changes(Position(journal, int(number)), int(floor), prefixes)
+
+
+def _news(data: bytes) -> News:
+    journal, number, message = data.split(b":", 2)
+    names, tags, prefixes = (tuple(map(_text, kind)) for kind in _read_message(message))
+    return News(names, tags, prefixes, Position(journal, int(number)))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
 
 
 def _safe(name: str) -> str:
     """Return *name*, or what stands for one that is long, or holds what is awkward in a key."""
     if len(name) <= LONGEST_NAME and name.isascii() and name.isprintable() and "}" not in name and "#" not in name:
         return name
-    return "#" + hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
+    return "#" + hashlib.blake2b(_bytes(name), digest_size=32).hexdigest()

@@ -2,66 +2,44 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, TypeVar
 
-from seawall.cache.codec import Codec
+from seawall.cache.codec import key_of
+from seawall.cache.compression import Compression
 from seawall.cache.counts import Counts
-from seawall.cache.store import SharedStore
+from seawall.cache.journal import Journal
+from seawall.cache.store import Asked, Changes, Filled, News, Position, SharedStore, StoreFull
+from seawall.cache.want import Found, Want
 from seawall.clock import Clock
 from seawall.limit.outage import Outage
 
-__all__ = ["Claimed", "Follower", "Found", "Held", "OnOutage", "Shared", "SharedOut"]
+__all__ = ["Claimed", "OnOutage", "Shared", "SharedOut"]
 
 OnOutage = Literal["load", "fail"]
+MOST_NAMES, MOST_KEYS = 500, 2000
+"""Names, and tags with them, in one step of the store: while it takes that, everybody else waits."""
 T = TypeVar("T")
 
 logger = logging.getLogger("seawall.cache")
 
 
 class SharedOut(Exception):
-    """The shared tier did not answer, or is being left alone because it did not lately."""
-
-
-@runtime_checkable
-class Follower(Protocol):
-    """A store that tells what other processes invalidate."""
-
-    async def follow(self, heard: Callable[[tuple[str, ...], tuple[str, ...]], None]) -> None:
-        """Call *heard* with names and tags until the connection breaks, which raises OSError."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A value of the shared tier; *left* are the seconds until it ceases to be fresh, less than 0 if it has."""
-
-    value: Any
-    fresh_until: float
-    left: float
-    took: float
-    size: int
+    """The shared tier did not answer, has no room, or is being left alone because it did not answer lately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The answer to a claim."""
+    """The answer to a claim: what was kept then, and what a value loaded now is to be judged by."""
 
     won: bool
     found: Found | None
     versions: list[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A claim this process holds, and what was kept when it was granted."""
-
-    shared: Shared
-    token: str
-    versions: list[bytes]
-    found: Found | None
+    position: Position
 
 
 class Shared:
@@ -71,16 +49,34 @@ class Shared:
         store: The store.
         clock: What time it is.
         counts: Where what goes wrong is counted.
-        lease: Seconds a claim lasts.
-        retry: Seconds a store that did not answer is left alone.
+        compression: Restores values.
+        options: Bounds of time; see `seawall.settings.CacheSettings`.
+        told: Is given prefixes that others have invalidated.
     """
 
-    def __init__(self, store: SharedStore, clock: Clock, counts: Counts, lease: float, retry: float) -> None:
+    def __init__(
+        self,
+        store: SharedStore,
+        clock: Clock,
+        counts: Counts,
+        compression: Compression,
+        options: Any,
+        told: Callable[[Sequence[str]], None],
+    ) -> None:
         self.store = store
+        self.journal = Journal(options.local_ttl)
         self._clock = clock
+        self._now = clock.monotonic
         self._counts = counts
-        self._lease = lease
-        self._outage = Outage(clock, retry)
+        self._compression = compression
+        self._lease: float = options.lease
+        self._outage = Outage(clock, options.retry)
+        self._told = told
+
+    @property
+    def answers(self) -> bool:
+        """Whether the store answered when it was last asked."""
+        return not self._outage.lasts
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """Return the answer of the store.
@@ -93,31 +89,76 @@ class Shared:
         try:
             answer = await question()
         except OSError as error:
+            raise self._failed(error) from error
+        self._answered()
+        return answer
+
+    def _answered(self) -> None:
+        if self._outage.answered():
+            logger.info("cache: the shared tier answers again")
+
+    def _failed(self, error: OSError) -> SharedOut:
+        """Note that the store did not do what it was asked."""
+        if isinstance(error, StoreFull):
+            self._answered()
+            self._counts.full += 1
+        else:
             self._counts.outages += 1
             if self._outage.failed():
                 logger.error("cache: the shared tier cannot be reached: %s", error)
-            raise SharedOut(str(error)) from error
-        if self._outage.answered():
-            logger.info("cache: the shared tier answers again")
-        return answer
+        return SharedOut(str(error))
 
-    async def read(self, name: str, tags: Sequence[str], codec: Codec) -> Found | None:
-        """Return what is kept under *name* and of use."""
-        seen = await self.ask(lambda: self.store.read(name, tags))
-        return self._unpack(codec, seen.data, seen.versions)
+    async def read(self, wants: Sequence[Want]) -> list[Found | None]:
+        """Return what is kept and of use."""
+        return [found for part in _parts(wants) for found in await self._read(part, self._now())]
 
-    async def claim(self, name: str, tags: Sequence[str], token: str, codec: Codec) -> Claimed:
-        """Claim the load of *name*."""
-        claim = await self.ask(lambda: self.store.claim(name, tags, token, self._lease))
-        return Claimed(claim.won, self._unpack(codec, claim.data, claim.versions), claim.versions)
+    async def read_one(self, want: Want) -> Found | None:
+        """As `read`, in fewer steps: most hits of the shared tier come this way."""
+        now = self._now()
+        if self._outage.lasts or self.journal.due(now) is not None:
+            return (await self._read((want,), now))[0]
+        try:
+            answer = await self.store.read((Asked(want.name, want.tags),), None)
+        except OSError as error:
+            raise self._failed(error) from error
+        (seen,) = answer.items
+        if seen.data is None:
+            return None
+        found = self._open(want, seen.data, seen.versions)
+        return (await self._read((want,), now))[0] if found is _UNKNOWN else found
 
-    async def fill(self, name: str, tags: Sequence[str], held: Held, data: bytes, life: float) -> bool:
-        """Keep *data*; return whether the claim was still held and no tag invalidated."""
-        return await self.ask(lambda: self.store.fill(name, tags, held.token, held.versions, data, life))
+    async def _read(self, wants: Sequence[Want], now: float) -> list[Found | None]:
+        asked, known = [Asked(want.name, want.tags) for want in wants], self.journal.position
+        answer = await self.ask(lambda: self.store.read(asked, known))
+        self._learn(answer.changes, now)
+        found = [self._open(want, seen.data, seen.versions) for want, seen in zip(wants, answer.items, strict=True)]
+        return [None if each is _UNKNOWN else each for each in found]
 
-    async def release(self, name: str, token: str) -> None:
-        """Give a claim back."""
-        await self.ask(lambda: self.store.release(name, token))
+    async def claim(self, wants: Sequence[Want], token: str) -> list[Claimed]:
+        """Claim the loads of *wants*."""
+        claimed = []
+        for part in _parts(wants):
+            asked, known, now = [Asked(want.name, want.tags) for want in part], self.journal.position, self._now()
+            ask = functools.partial(self.store.claim, asked, token, self._lease, known)
+            answer = await self.ask(ask)
+            self._learn(answer.changes, now)
+            for want, claim in zip(part, answer.items, strict=True):
+                found = self._open(want, claim.data, claim.versions)
+                found = None if found is _UNKNOWN else found
+                claimed.append(Claimed(claim.won, found, claim.versions, self.journal.position))
+        return claimed
+
+    async def fill(self, filled: Sequence[Filled], token: str) -> list[bool]:
+        """Keep what was loaded; return whether each claim was still held and no tag invalidated."""
+        kept: list[bool] = []
+        for part in _parts(filled):
+            kept += await self.ask(functools.partial(self.store.fill, part, token))
+        return kept
+
+    async def release(self, names: Sequence[str], token: str) -> None:
+        """Give claims back, where the store can be asked; they run out where it cannot."""
+        with suppress(SharedOut):
+            await self.ask(lambda: self.store.release(names, token))
 
     async def close(self) -> None:
         """Close connections, if the store has any."""
@@ -125,16 +166,54 @@ class Shared:
         if close is not None:
             await close()
 
-    def _unpack(self, codec: Codec, data: bytes | None, versions: list[bytes]) -> Found | None:
+    def heard(self, news: News) -> None:
+        """Take over the prefixes of a message, unless they are known already."""
+        if news.prefixes and self.journal.heard(news):
+            self._told(news.prefixes)
+
+    def _learn(self, changes: Changes | None, asked: float) -> None:
+        if changes is not None:
+            fresh = self.journal.learn(changes, asked)
+            if fresh:
+                self._told(fresh)
+
+    def _open(self, want: Want, data: bytes | None, versions: list[bytes]) -> Found | None:
         if data is None:
             return None
+        self._counts.received_bytes += len(data)
         try:
-            stored, value = codec.unpack(data)
-        except (ValueError, RecursionError) as error:
+            stored, value = want.codec.open(data, self._compression)
+        except ValueError as error:
             self._counts.poisoned += 1
             logger.warning("cache: an entry cannot be read, and is taken for missing: %s", error)
             return None
         if stored.versions != versions:
             return None
+        known = self.journal.position
+        if stored.number != known.number or stored.journal != known.journal:
+            current = self.journal.judge(key_of(want.name), stored.journal, stored.number)
+            if not current:
+                return _UNKNOWN if current is None else None
         left = stored.fresh_until - self._clock.time()
         return Found(value, stored.fresh_until, left, stored.took, len(data))
+
+
+_UNKNOWN = Found(None, 0.0, 0.0, 0.0, 0)
+"""An entry of a journal that is not known yet."""
+
+
+PartT = TypeVar("PartT", Want, Filled)
+
+
+def _parts(items: Sequence[PartT]) -> Iterator[list[PartT]]:
+    """Return *items* in parts that the store takes in one step each."""
+    part: list[PartT] = []
+    keys = 0
+    for item in items:
+        if part and (len(part) == MOST_NAMES or keys + len(item.tags) > MOST_KEYS):
+            yield part
+            part, keys = [], 0
+        part.append(item)
+        keys += 1 + len(item.tags)
+    if part:
+        yield part

@@ -34,6 +34,12 @@ class CacheSettings(Table, table="cache", env_prefix="SEAWALL_CACHE_"):
         le=1024**3,
         description="The largest value or answer that is kept; larger ones are not an error.",
     )
+    compress_from: Size = Field(
+        default=1024,
+        ge=0,
+        le=1024**3,
+        description="From how many bytes on a value is compressed (zstd) in Redis; 0 for never.",
+    )
     local_ttl: Seconds = Field(
         default=1.0,
         gt=0,
@@ -50,14 +56,15 @@ class CacheSettings(Table, table="cache", env_prefix="SEAWALL_CACHE_"):
     load_timeout: Seconds = Field(default=30.0, gt=0, le=3600, description="How long one load may take.")
     on_outage: Literal["load", "fail"] = Field(
         default="load",
-        description="While Redis cannot be reached: each process loads for itself (`load`), or calls that need a value "
-        "it does not have are answered with 503 (`fail`).",
+        description="While Redis cannot be reached, or is full: each process loads for itself what it does not have "
+        "(`load`), or calls that need such a value are answered with 503 (`fail`).",
     )
     timeout: Seconds = Field(
         default=0.25,
         gt=0,
         le=60,
-        description="How long connecting to Redis, and each answer, may take before it is an outage.",
+        description="How long waiting for a connection to Redis, connecting, and each answer may take, each for "
+        "itself, before it is an outage.",
     )
     retry: Seconds = Field(
         default=1.0, gt=0, le=3600, description="How long Redis is left alone after an outage before it is tried again."

@@ -91,7 +91,7 @@ async def test_the_death_of_the_filler_costs_one_more_load(manual_clock):
     cache, origin = make(manual_clock), Origin(1.0)
     waiting = [asyncio.ensure_future(cache.get_or_load("a", origin.load, 10)) for _ in range(50)]
     await asyncio.sleep(0.5)
-    (filler,) = cache._flights._all
+    (filler,) = cache._finding._flights._all
     filler.cancel()
     assert {product.price for product in await asyncio.gather(*waiting)} == {2}
     assert origin.calls == 2
@@ -212,6 +212,20 @@ async def test_tags_outdate_and_a_load_under_way_does_not_bring_it_back(manual_c
 
 
 @pytest.mark.parametrize("tier", ["local", "both"])
+async def test_a_load_of_something_else_is_joined_and_kept_whatever_is_invalidated(manual_clock, tier):
+    cache = make(manual_clock, MemoryStore(manual_clock) if tier == "both" else None)
+    origin = Origin(1.0)
+    first = asyncio.ensure_future(cache.get_or_load("a", origin.load, 60, tags=["p"]))
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        await cache.invalidate_tags("q")
+        await cache.invalidate_prefix("b")
+    assert (await cache.get_or_load("a", origin.load, 60, tags=["p"])).price == (await first).price == 1
+    assert (await cache.get_or_load("a", origin.load, 60, tags=["p"])).price == 1
+    assert cache.counts.outdated == 0
+
+
+@pytest.mark.parametrize("tier", ["local", "both"])
 async def test_one_key_is_forgotten(manual_clock, tier):
     cache = make(manual_clock, MemoryStore(manual_clock) if tier == "both" else None)
     origin = Origin()
@@ -239,11 +253,11 @@ async def test_entries_and_bytes_are_bounded(manual_clock):
 
     for number in range(500):
         await cache.get_or_load(f"{number}", small, 60)
-        assert len(cache._local) <= 100
+        assert len(cache.copies.entries) <= 100
     for number in range(100):
         await cache.get_or_load(f"l{number}", large, 60)
-        assert cache._local.weight <= 100_000
-    assert len(cache._local) <= 20
+        assert cache.copies.entries.weight <= 100_000
+    assert len(cache.copies.entries) <= 20
 
 
 @pytest.mark.parametrize("value", [b"x" * 2000, object(), 2**70])
@@ -306,7 +320,7 @@ async def test_processes_share_one_load_and_the_death_of_one_costs_a_lease(manua
     processes = [make(manual_clock, store, chance=chance, lease=3.0) for _ in range(4)]
     first = asyncio.ensure_future(processes[0].get_or_load("a", origin.load, 60))
     await asyncio.sleep(0.5)
-    (filler,) = processes[0]._flights._all
+    (filler,) = processes[0]._finding._flights._all
     store.release = lost = _Lost()  # a process that is killed says nothing
     filler.cancel()
     first.cancel()
@@ -320,17 +334,17 @@ async def test_processes_share_one_load_and_the_death_of_one_costs_a_lease(manua
 class _Lost:
     calls = 0
 
-    async def __call__(self, name, token):
+    async def __call__(self, names, token):
         self.calls += 1
 
 
 class Down(MemoryStore):
     down = False
 
-    async def read(self, name, tags):
+    async def read(self, asked, known):
         if self.down:
             raise OSError("down")
-        return await super().read(name, tags)
+        return await super().read(asked, known)
 
 
 async def test_without_the_shared_tier_each_process_loads_by_itself_or_says_so(manual_clock):
@@ -379,7 +393,7 @@ async def test_close_ends_loads(manual_clock):
     await asyncio.sleep(0.1)
     waiting.cancel()
     await cache.close()
-    assert len(cache._flights) == 0
+    assert len(cache._finding._flights) == 0
 
 
 async def test_cached_keys_by_all_arguments_and_their_types(manual_clock):
