@@ -10,7 +10,7 @@ service = Service("overloaded")
 SECONDS = 0.01
 LIGHT = 0.0003
 SLOTS = 20
-BACKEND_SECONDS = (0.05, 0.15)
+BACKEND_SECONDS = (0.1, 0.3)
 backend = asyncio.Semaphore(SLOTS)
 chance = random.Random(7)
 

@@ -153,20 +153,28 @@ class Callers:
 
     async def _one(self, stage, seen, begin):
         (path,) = self._chance.choices(list(stage.shares), list(stage.shares.values()))
-        connection = self._free.pop() if self._free else None
-        while connection is not None and connection.transport.is_closing():  # the server did not want to wait
-            connection = self._free.pop() if self._free else None
-        if connection is None:
-            loop = asyncio.get_running_loop()
-            _, connection = await loop.create_connection(Connection, *self._place)
-        began = time.monotonic()
-        status = await connection.ask(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
-        took = time.monotonic() - began
-        if status:
-            self._free.append(connection)
+        status = 0
+        while not status:
+            connection, kept = await self._connection()
+            began = time.monotonic()
+            status = await connection.ask(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
+            took = time.monotonic() - began
+            if status:
+                self._free.append(connection)
+            elif not kept:  # one that was kept may have ended when it was used: then another is
+                break
         if began - begin >= stage.settle:
             seen.sent[path] = seen.sent.get(path, 0) + 1
             seen.answers.setdefault(path, {}).setdefault(str(status), []).append(round(took * 1000, 3))
+
+    async def _connection(self):
+        """Return a connection, and whether it was used before."""
+        while self._free:
+            connection = self._free.pop()
+            if not connection.transport.is_closing():
+                return connection, True
+        _, connection = await asyncio.get_running_loop().create_connection(Connection, *self._place)
+        return connection, False
 
     async def close(self):
         for connection in self._free:

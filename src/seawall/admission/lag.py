@@ -21,7 +21,7 @@ __all__ = ["Lag"]
 
 BEAT = 0.005
 """Seconds after which the timer is due."""
-GAP = 0.1
+GAP = 0.5
 """Seconds after which a round of the loop does not follow the one before any more."""
 CRITICAL = 4.0
 """How many times as long critical calls may have waited before they are refused."""
