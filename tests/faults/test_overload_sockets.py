@@ -1,7 +1,7 @@
 """Scenarios 5 and 6 on a real server, over real sockets; callers are a process of their own.
 
-The bars are asserted in virtual time, in ``test_overload``. Here the machine has a say in every number: what is asserted
-leaves room for one that is busy with other things, and is still far from what is seen without admission.
+The bars are asserted in virtual time, in ``test_overload``. Here the machine has a say in every number: what is
+asserted leaves room for one that is busy with other things, and is still far from what is seen without admission.
 ``pytest -s`` prints what was measured.
 """
 
@@ -61,7 +61,8 @@ def test_without_admission_nobody_is_served_in_time():
 
 
 def test_callers_who_wait_for_their_answers_are_never_refused():
-    for callers, all_ in zip(CALLERS, seen(*(Stage({"/light": 1.0}, 1.5, callers=each) for each in CALLERS)), strict=True):
+    stages = (Stage({"/light": 1.0}, 1.5, callers=each) for each in CALLERS)
+    for callers, all_ in zip(CALLERS, seen(*stages), strict=True):
         assert all_.statuses() == {200}
         assert len(all_.times(200)) > callers
 

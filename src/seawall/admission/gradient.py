@@ -101,7 +101,7 @@ class Gradient:
         return max(1, min(self.options.most, math.floor(level)))
 
     def start(self, reading: Reading) -> None:
-        """Begin with as many calls as were served at once, by Little's law: their rate times their latency without load.
+        """Begin with as many calls as were served at once, by Little's law: their rate times what they take alone.
 
         It is measured at once: what the first calls of all took may have been taken under load.
         """

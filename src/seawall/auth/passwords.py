@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from seawall.auth.issuing import Grant
 from seawall.clock import Clock, SystemClock
+from seawall.limit.attempts import Attempts
 from seawall.problems import ConfigurationError, TooManyRequests
+
+if TYPE_CHECKING:
+    from seawall.limit import Limits
 
 __all__ = ["Account", "Accounts", "MemoryThrottle", "PasswordLogin", "Passwords", "Throttle"]
 
@@ -43,8 +47,12 @@ class Accounts(Protocol):
         """Keep the hash *after* in the place of *before*, if that is still there: the same password, hashed better."""
 
 
+ATTEMPTS, ATTEMPTS_OF_ADDRESS = 5, 50
+"""How often one may try to log in, a minute."""
+
+
 class Throttle(Protocol):
-    """Counts attempts. A rate limiter does it as well."""
+    """Counts attempts: `MemoryThrottle` in this process, `seawall.limit.attempts.Attempts` where limits are counted."""
 
     async def take(self, key: str) -> float:
         """Count one attempt under *key*; return 0, or the seconds to wait because there were too many."""
@@ -185,9 +193,9 @@ class PasswordLogin:
     Args:
         accounts: The service's users.
         passwords: Hashes and compares.
-        throttle: Counts attempts by name; in this process by default, five a minute.
+        throttle: Counts attempts by name; by default five a minute.
         address_throttle: Counts attempts by address, behind which there may be many; by default, fifty a minute.
-        clock: What time it is, for the default throttle.
+        clock: What time it is, for the default throttles. These count in this process until `count_in` says where.
     """
 
     def __init__(
@@ -201,8 +209,17 @@ class PasswordLogin:
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords or Passwords()
-        self._names = throttle or MemoryThrottle(clock=clock)
-        self._addresses = address_throttle or MemoryThrottle(50, clock=clock)
+        self._names = throttle or MemoryThrottle(ATTEMPTS, clock=clock)
+        self._addresses = address_throttle or MemoryThrottle(ATTEMPTS_OF_ADDRESS, clock=clock)
+        self._given = throttle is not None, address_throttle is not None
+
+    def count_in(self, limits: Callable[[], Limits]) -> None:
+        """Count attempts where *limits* are counted, unless throttles were given; the routes of a service do this."""
+        names, addresses = self._given
+        if not names:
+            self._names = Attempts(limits, f"{ATTEMPTS}/minute", "log in by name")
+        if not addresses:
+            self._addresses = Attempts(limits, f"{ATTEMPTS_OF_ADDRESS}/minute", "log in by address")
 
     async def __call__(self, name: str, password: str, address: str | None = None) -> Grant | None:
         """Return what the account is granted, or None if this does not open it.
