@@ -28,7 +28,7 @@ class GetThenSet:
     """What a limiter must not be: it reads, decides and writes in three steps."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._client = connect(RedisSettings(url=url))
+        self._client = connect(RedisSettings(url=url, pool_wait=30))
         self._prefix = prefix
 
     async def take(self, rules: Any, key: str, cost: int) -> tuple[float, ...]:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from seawall.auth.issuing import Grant
 from seawall.clock import Clock, SystemClock
-from seawall.limit.attempts import Attempts
 from seawall.problems import ConfigurationError, TooManyRequests
-
-if TYPE_CHECKING:
-    from seawall.limit import Limits
 
 __all__ = ["Account", "Accounts", "MemoryThrottle", "PasswordLogin", "Passwords", "Throttle"]
 
@@ -213,13 +209,17 @@ class PasswordLogin:
         self._addresses = address_throttle or MemoryThrottle(ATTEMPTS_OF_ADDRESS, clock=clock)
         self._given = throttle is not None, address_throttle is not None
 
-    def count_in(self, limits: Callable[[], Limits]) -> None:
-        """Count attempts where *limits* are counted, unless throttles were given; the routes of a service do this."""
+    def count_in(self, make: Callable[[int, str], Throttle]) -> None:
+        """Count attempts elsewhere than in this process, unless throttles were given; the routes of a service do this.
+
+        Args:
+            make: Returns what counts so many attempts a minute; told their name.
+        """
         names, addresses = self._given
         if not names:
-            self._names = Attempts(limits, f"{ATTEMPTS}/minute", "log in by name")
+            self._names = make(ATTEMPTS, "log in by name")
         if not addresses:
-            self._addresses = Attempts(limits, f"{ATTEMPTS_OF_ADDRESS}/minute", "log in by address")
+            self._addresses = make(ATTEMPTS_OF_ADDRESS, "log in by address")
 
     async def __call__(self, name: str, password: str, address: str | None = None) -> Grant | None:
         """Return what the account is granted, or None if this does not open it.

@@ -26,7 +26,6 @@ from seawall.problems import TooManyRequests
 
 if TYPE_CHECKING:
     from seawall.group import Group
-    from seawall.limit import Limits
 
 __all__ = ["Credentials", "LoggedIn", "key_routes", "login_routes", "provider_routes", "session_routes", "token_routes"]
 
@@ -114,7 +113,7 @@ def token_routes(
             are counted.
         prefix: Where, within the group.
     """
-    throttle = throttle or Attempts(_limits_of(group), f"{ATTEMPTS}/minute", "token client")
+    throttle = throttle or _attempts(group)(ATTEMPTS, "token client")
     endpoint = _TokenEndpoint(tokens, clients, throttle)
 
     @group.post(f"{prefix}/token", public=True, max_body="16 KiB", unknown_fields="ignore", name="issue_tokens")
@@ -297,15 +296,16 @@ class _TokenEndpoint:
         return client
 
 
-def _limits_of(group: Group) -> Callable[[], Limits]:
+def _attempts(group: Group) -> Callable[[int, str], Throttle]:
+    """Return what makes throttles that count where the service counts calls."""
     service: Any = group.root
     service.counts_attempts = True
-    return lambda: service.limits
+    return lambda most, name: Attempts(lambda: service.limits, f"{most}/minute", name)
 
 
 def _count(group: Group, login: Login) -> None:
     if isinstance(login, PasswordLogin):
-        login.count_in(_limits_of(group))
+        login.count_in(_attempts(group))
 
 
 async def _logged_in(login: Login, credentials: Credentials, call: Call) -> Grant:
