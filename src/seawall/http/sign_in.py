@@ -27,7 +27,16 @@ from seawall.problems import TooManyRequests
 if TYPE_CHECKING:
     from seawall.group import Group
 
-__all__ = ["Credentials", "LoggedIn", "key_routes", "login_routes", "provider_routes", "session_routes", "token_routes"]
+__all__ = [
+    "Credentials",
+    "LoggedIn",
+    "count_attempts",
+    "key_routes",
+    "login_routes",
+    "provider_routes",
+    "session_routes",
+    "token_routes",
+]
 
 Login = Callable[[str, str, str | None], Awaitable[Grant | None]]
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -83,7 +92,7 @@ def login_routes(group: Group, tokens: TokenService, login: Login, *, path: str 
 
     A `PasswordLogin` counts attempts where the service's limits are counted, unless it was given throttles.
     """
-    _count(group, login)
+    count_attempts(group, login)
 
     @group.post(path, public=True, problems=[InvalidCredentials, TooManyRequests], max_body="8 KiB", name="log_in")
     async def log_in(credentials: Credentials, call: Call) -> Reply[TokenPair]:
@@ -148,7 +157,7 @@ def session_routes(group: Group, sessions: Sessions, login: Login, *, path: str 
 
     Attempts are counted as `login_routes` says.
     """
-    _count(group, login)
+    count_attempts(group, login)
 
     @group.post(
         path,
@@ -303,7 +312,11 @@ def _attempts(group: Group) -> Callable[[int, str], Throttle]:
     return lambda most, name: Attempts(lambda: service.limits, f"{most}/minute", name)
 
 
-def _count(group: Group, login: Login) -> None:
+def count_attempts(group: Group, login: Login) -> None:
+    """Let a `PasswordLogin` count attempts where the service's limits are counted, unless it was given throttles.
+
+    `login_routes` and `session_routes` do it; it is for routes of your own that log in.
+    """
     if isinstance(login, PasswordLogin):
         login.count_in(_attempts(group))
 
