@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from seawall import Call, Guard, Place, Service
 from seawall.clock import Clock
 from seawall.data import show_pools
+from seawall.http.sign_in import count_attempts
 from storefront.database import Database, database_url
 from storefront.identity import Identity, bearer, machine_keys
 from storefront.orders import Orders
@@ -81,4 +82,6 @@ service.resource(Orders)
 @service.resource
 def identity(database: Database, clock: Clock) -> Identity:
     """Return what logs people in; staff with the password that the environment names."""
-    return Identity(database, clock, os.environ.get("STOREFRONT_STAFF_PASSWORD"))
+    made = Identity(database, clock, os.environ.get("STOREFRONT_STAFF_PASSWORD"))
+    count_attempts(service, made.login)
+    return made

@@ -278,7 +278,10 @@ def make_limits(service: Service) -> RateLimits:
     Raises:
         ConfigurationError: The store cannot be had.
     """
-    return RateLimits(service.clock, service.host, _limit_options(service.settings))
+    timeout = service.settings.limit.timeout
+    return RateLimits(
+        service.clock, service.host, _limit_options(service.settings), lambda: _redis_within(service, timeout)
+    )
 
 
 def make_cache(service: Service) -> Cache:
@@ -295,15 +298,25 @@ def make_cache(service: Service) -> Cache:
     options = CacheOptions(**settings.cache.model_dump())
     shared = None
     if options.store == "redis" or (options.store == "auto" and "url" in settings.redis.model_fields_set):
-        from seawall.data.redis import connect  # noqa: PLC0415 - an extra
-
-        waits = dict.fromkeys(("timeout", "connect_timeout", "pool_wait"), options.timeout)
-        redis = settings.redis.model_copy(update={**waits, "retries": min(1, settings.redis.retries)})
-        connect(redis)  # what is wrong with the address is said now
-        shared = RedisStore(lambda: connect(redis, name=service.name), service.name)
+        shared = RedisStore(_redis_within(service, options.timeout), service.name)
     cache = Cache(service.clock, service.random, options, shared)
     show_cache(service.metrics, cache)
     return cache
+
+
+def _redis_within(service: Service, timeout: float) -> Callable[[], Any]:
+    """Return what makes clients of the settings' Redis whose every wait has *timeout* seconds.
+
+    Raises:
+        ConfigurationError: The address cannot be used, or the driver is not installed.
+    """
+    from seawall.data.redis import connect  # noqa: PLC0415 - an extra
+
+    settings = service.settings.redis
+    waits = dict.fromkeys(("timeout", "connect_timeout", "pool_wait"), timeout)
+    bounded = settings.model_copy(update={**waits, "retries": min(1, settings.retries)})
+    connect(bounded)  # what is wrong with the address is said now
+    return lambda: connect(bounded, name=service.name)
 
 
 def make_admission(service: Service) -> Admission:
@@ -314,7 +327,7 @@ def make_admission(service: Service) -> Admission:
 def configure_guards(service: Service) -> None:
     """Let guards that outlive a recompilation work by the present settings."""
     service.admission.configure(_admission_options(service.settings))
-    if any(item.get("rate") is not None for item in _options(service)):
+    if service.counts_attempts or any(item.get("rate") is not None for item in _options(service)):
         service.limits.configure(_limit_options(service.settings))
 
 

@@ -136,13 +136,22 @@ class Call(msgspec.Struct, eq=False, weakref=True):
             ValueError: The name is no token, the value holds a control character (RFC 9110 §5), or the field is
                 one that says how the answer is framed, which the service does.
         """
-        if name.lower() in _FRAMING:
-            raise ValueError(f"header field {name!r} is the service's own to send; leave it out")
-        if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
-            raise ValueError(f"header field {name!r}: {value!r} cannot be sent (RFC 9110 section 5.5)")
         if self.fields is None:
             self.fields = []
-        self.fields.append((name.lower().encode("ascii"), value.encode("latin-1")))
+        self.fields.append(header_field(name, value))
+
+
+def header_field(name: str, value: str) -> tuple[bytes, bytes]:
+    """Return a header field of an answer as it is sent.
+
+    Raises:
+        ValueError: It cannot be sent; see `Call.add_header`.
+    """
+    if name.lower() in _FRAMING:
+        raise ValueError(f"header field {name!r} is the service's own to send; leave it out")
+    if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
+        raise ValueError(f"header field {name!r}: {value!r} cannot be sent (RFC 9110 section 5.5)")
+    return name.lower().encode("ascii"), value.encode("latin-1")
 
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

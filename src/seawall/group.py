@@ -91,6 +91,11 @@ class Group:
         self.taken: dict[Any, Operation] = parent.taken if parent else {}
         self._built: Any = None
 
+    @property
+    def root(self) -> Group:
+        """The group that has no parent: the service."""
+        return self._parent.root if self._parent is not None else self
+
     def group(
         self,
         prefix: str = "",

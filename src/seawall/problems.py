@@ -127,9 +127,9 @@ class Problem(SeawallError):
         headers: Mapping[str, str] | None = None,
         **extensions: Any,
     ) -> None:
-        super().__init__(detail or self.title)
+        SeawallError.__init__(self, detail or self.title)
         self.detail = detail
-        self.errors = tuple(errors)
+        self.errors = tuple(errors) if errors else ()
         self.headers: Mapping[str, str] = headers or {}
         self.extensions = extensions
 

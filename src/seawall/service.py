@@ -119,6 +119,8 @@ class Service(Group, Living):
         """Looks into this process, where the settings of profiling say so; made when plans are compiled."""
         self._settings = settings
         self._built: Built | None = None
+        self.counts_attempts = False
+        """Whether something besides rates is counted where the limits are."""
         self._limits: Limits | None = None
         self._cache: Cache | None = None
         self._idempotency: Keeper | None = None

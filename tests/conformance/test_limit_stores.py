@@ -8,13 +8,15 @@ import uuid
 import pytest
 
 from seawall.clock import SystemClock
+from seawall.data.redis import connect
 from seawall.host import Arena
 from seawall.limit import Rate
 from seawall.limit.lease import LeasedStore
 from seawall.limit.memory import MemoryStore
-from seawall.limit.redis import RedisStore, connect
+from seawall.limit.redis import SCRIPT, RedisStore
 from seawall.limit.rule import refused, rule_of
 from seawall.limit.shared import SharedStore
+from seawall.settings import RedisSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +31,9 @@ class Waiting:
 
     async def take(self, rules, key, cost):
         return self._store.take(rules, key, cost)
+
+    async def forgive(self, rules, key):
+        self._store.forgive(rules, key)
 
 
 async def _redis_or_skip(store):
@@ -53,7 +58,7 @@ async def store(request):
         arena.close()
         return
     prefix = f"seawall:test:{uuid.uuid4().hex}:"
-    made = await _redis_or_skip(RedisStore(connect(REDIS_URL, 5.0), 5.0, prefix))
+    made = await _redis_or_skip(RedisStore(lambda: connect(RedisSettings(url=REDIS_URL, pool_wait=30)), 5.0, prefix))
     yield made if request.param == "redis" else LeasedStore(made, clock, 5, 10.0, 1000)
     client = made._connected()
     keys = [key async for key in client.scan_iter(match=f"{prefix}*", count=1000)]
@@ -117,17 +122,25 @@ class TestStore:
             for key in ("", "ada", "\0192.0.2.1", "ключ", "a}b{c", "x" * 200):
                 assert await taken(store, [rule("1/day", scope)], key, 2) == [True, False]
 
+    async def test_what_is_forgiven_can_be_had_again(self, store):
+        rules = [rule("2/day"), rule("5/day", index=1)]
+        assert await taken(store, rules, "ada", 3) == [True, True, False]
+        assert await taken(store, rules, "bob", 1) == [True]
+        await store.forgive(rules, "ada")
+        await store.forgive(rules, "nobody")
+        assert await taken(store, rules, "ada", 3) == [True, True, False]
+        assert await taken(store, rules, "bob", 2) == [True, False]
+
     async def test_a_rule_that_changes_keeps_what_is_owed(self, store):
         assert await taken(store, [rule("2/day")], "ada", 3) == [True, True, False]
         assert await taken(store, [rule("4/day")], "ada", 1) == [False]
 
 
-async def test_redis_is_given_its_script_again():
+async def test_redis_is_given_its_script_again(monkeypatch):
     prefix = f"seawall:test:{uuid.uuid4().hex}:"
-    store = await _redis_or_skip(RedisStore(connect(REDIS_URL, 5.0), 5.0, prefix))
-    store._sha = "0" * 40  # as after a restart: the server does not know it
-    assert not refused(await store.take([rule("1/s")], "ada", 1))
-    assert store._sha != "0" * 40
+    store = await _redis_or_skip(RedisStore(lambda: connect(RedisSettings(url=REDIS_URL, pool_wait=30)), 5.0, prefix))
+    monkeypatch.setattr(SCRIPT, "sha", "0" * 40)  # as after a restart: the server does not know it
+    assert await taken(store, [rule("1/s")], "ada", 2) == [True, False]
     await store.close()
 
 
@@ -136,7 +149,7 @@ async def test_redis_knows_the_calendar():
     from seawall.limit.rule import Calendar
 
     prefix = f"seawall:test:{uuid.uuid4().hex}:"
-    store = await _redis_or_skip(RedisStore(connect(REDIS_URL, 5.0), 5.0, prefix))
+    store = await _redis_or_skip(RedisStore(lambda: connect(RedisSettings(url=REDIS_URL, pool_wait=30)), 5.0, prefix))
     client = store._connected()
     clock = SystemClock()
     for window in ("day", "month"):

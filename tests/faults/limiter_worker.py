@@ -11,13 +11,15 @@ import sys
 from typing import Any
 
 from seawall.clock import SystemClock
+from seawall.data.redis import connect
 from seawall.host import Arena
 from seawall.limit import Rate
 from seawall.limit.lease import LeasedStore
 from seawall.limit.memory import MemoryStore
-from seawall.limit.redis import RedisStore, connect
+from seawall.limit.redis import RedisStore
 from seawall.limit.rule import refused, rule_of
 from seawall.limit.shared import SharedStore
+from seawall.settings import RedisSettings
 
 AT_ONCE = 64
 
@@ -26,7 +28,7 @@ class GetThenSet:
     """What a limiter must not be: it reads, decides and writes in three steps."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._client = connect(url, 5.0)()
+        self._client = connect(RedisSettings(url=url, pool_wait=30))
         self._prefix = prefix
 
     async def take(self, rules: Any, key: str, cost: int) -> tuple[float, ...]:
@@ -50,7 +52,7 @@ def make(store: str, where: str) -> Any:
     url, prefix = where.split(" ")
     if store == "get-then-set":
         return GetThenSet(url, prefix)
-    redis = RedisStore(connect(url, 30.0), 30.0, prefix)
+    redis = RedisStore(lambda: connect(RedisSettings(url=url, timeout=30, pool_wait=30)), 30.0, prefix)
     return LeasedStore(redis, clock, 20, 60.0, 1000) if store == "leased" else redis
 
 

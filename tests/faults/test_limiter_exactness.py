@@ -25,10 +25,12 @@ import pytest
 from seawall import Unavailable
 from seawall.call import Call
 from seawall.clock import SystemClock
+from seawall.data.redis import connect
 from seawall.host import Arena, Host
 from seawall.limit import LimitOptions, Limits, Rate, groups
-from seawall.limit.redis import RedisStore, connect
+from seawall.limit.redis import RedisStore
 from seawall.limit.rule import refused, rule_of
+from seawall.settings import RedisSettings
 
 WORKER = Path(__file__).with_name("limiter_worker.py")
 FULL = os.environ.get("SEAWALL_FAULTS") == "full"
@@ -129,7 +131,7 @@ def test_what_is_not_one_atomic_step_is_not_exact(redis_server):
 
 async def _burst_across_boundaries(url: str) -> tuple[int, float]:
     """Return how many calls passed in a few windows of a rate, and how long that took by the server's clock."""
-    store = RedisStore(connect(url, 30.0), 30.0, f"seawall:test:{uuid.uuid4().hex}:")
+    store = RedisStore(lambda: connect(RedisSettings(url=url, pool_wait=30)), 30.0, f"seawall:test:{uuid.uuid4().hex}:")
     rules = [rule_of(Rate("200/second"), "boundary", 0)]
     client = store._connected()
 
@@ -153,7 +155,9 @@ def test_there_is_no_double_burst_at_a_boundary(redis_server):
 
 
 def limits_of(server: RedisServer, on_outage: str, **options) -> tuple[Limits, object]:
-    limits = Limits(SystemClock(), Host(), LimitOptions(redis_url=server.url, on_outage=on_outage, **options))
+    settings = RedisSettings(url=server.url, timeout=1, connect_timeout=1, retries=1)
+    chosen = LimitOptions(redis_url=server.url, on_outage=on_outage, **options)
+    limits = Limits(SystemClock(), Host(), chosen, lambda: lambda: connect(settings))
     check = limits.check(f"op-{uuid.uuid4().hex}", groups([Rate("3/day", key="address")])[0])
     return limits, check.run
 

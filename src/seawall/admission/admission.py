@@ -22,14 +22,15 @@ PATIENCE = 0.75
 class AdmissionOptions:
     """How a service admits; see `seawall.settings.AdmissionSettings` for what each option means."""
 
-    enabled: bool = False
+    enabled: bool = True
     limit: int = 0
-    min_limit: int = 4
+    min_limit: int = 16
     max_limit: int = 1000
     tolerance: float = 1.05
     remeasure: float = 10.0
     queue: int = 256
     queue_wait: float = 0.02
+    harmful_wait: float = 0.5
     priority_header: str = ""
     priority_claim: str = ""
     fair_by: Literal["credential", "address"] = "credential"
@@ -125,7 +126,12 @@ class Admission:
             remeasure=options.remeasure,
         )
         return GateOptions(
-            name=name, limit=limit, gradient=gradient, queue=options.queue, wait=PATIENCE * options.queue_wait
+            name=name,
+            limit=limit,
+            gradient=gradient,
+            queue=options.queue,
+            wait=PATIENCE * options.queue_wait,
+            harm=options.harmful_wait,
         )
 
     def _by_header(self, call: Call) -> str | None:

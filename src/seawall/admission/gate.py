@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from seawall.admission.baseline import Baseline
 from seawall.admission.gradient import Gradient, GradientOptions, Phase, Reading
 from seawall.admission.lag import Lag
+from seawall.admission.overload import Overload, State
 from seawall.admission.queue import FairQueue, Waiter
 from seawall.admission.state import GateState
 from seawall.call import Call
@@ -30,6 +31,14 @@ ENOUGH = 20
 """Calls a window has, unless it takes `LONG` to see so many; and one that measures has `MEASURED`."""
 MEASURED = 60
 LONG = 1.0
+SLOWER = 2.0
+"""How many times as long as without load calls take, besides the seconds, where waiting is harmful."""
+HARMFUL = 2
+"""Windows in a row that must show it."""
+SPARE = 4
+"""Places in the queue besides twice those of the calls that will end in time, on average."""
+TURNS = 10.0
+"""How many times a call waits for the event loop, at a guess: so much of its latency is the loop's, which has `Lag`."""
 RETRY_SECONDS = 3
 
 
@@ -43,6 +52,7 @@ class GateOptions:
         gradient: How it is found out.
         queue: Calls that may wait.
         wait: Seconds they may wait.
+        harm: Seconds by which calls must be slower than without load before a limit that is found out is kept.
     """
 
     name: str
@@ -50,6 +60,7 @@ class GateOptions:
     gradient: GradientOptions = field(default_factory=GradientOptions)
     queue: int = 256
     wait: float = 0.015
+    harm: float = 0.5
 
 
 class Gate:
@@ -69,9 +80,12 @@ class Gate:
         "_caller",
         "_clock",
         "_gradient",
+        "_harmful",
         "_hit",
         "_latency",
+        "_lifted",
         "_opened",
+        "_overload",
         "_priority",
         "_queue",
         "_random",
@@ -120,6 +134,9 @@ class Gate:
         self.look_at = float("inf")
         """When the plan that ends a call is to call `look`."""
         self._gradient: Gradient | None = None
+        self._overload = Overload()
+        self._harmful = 0
+        self._lifted = 0
         self.configure(options)
 
     def configure(self, options: GateOptions) -> None:
@@ -130,7 +147,7 @@ class Gate:
             self._gradient = None
             self.look_at = float("inf")
         elif self._gradient is None:
-            self._gradient = Gradient(options.gradient, self._clock.monotonic())
+            self._gradient = Gradient(options.gradient)
             self._open(self._clock.monotonic())
         else:
             self._gradient.options = options.gradient
@@ -138,7 +155,7 @@ class Gate:
 
     @property
     def limit(self) -> int:
-        """Calls that may run at once."""
+        """Calls that may run at once; the most there may be while none is refused."""
         return self.most_normal
 
     @property
@@ -151,11 +168,13 @@ class Gate:
             shed=dict(self.shed),
             latency=self._latency,
             measuring=self._gradient is not None and self._gradient.phase is not Phase.FOLLOWING,
+            overloaded=any(each.state is not State.CALM for each in self._overloads()),
         )
 
     def watch_lag(self, target: float) -> None:
         """Refuse calls that have waited for the event loop for too long, until `close`."""
-        self.lag = Lag(self._clock, target, self._late_from)
+        options = self.options
+        self.lag = Lag(self._clock, target, options.harm, options.gradient.least, self._late_from)
         self.lag.start()
 
     def close(self) -> None:
@@ -185,6 +204,10 @@ class Gate:
         if self.in_flight < self._most(rank):
             self.in_flight += 1
             return now
+        if self._overload.state is State.TRYING and self._gradient is not None:
+            self._overload.harmed(now)
+            self._gradient.resume(now)
+            self._apply()
         self._hit = True
         if rank == SHEDDABLE:
             raise self._refuse(rank, "full")
@@ -213,7 +236,7 @@ class Gate:
         if lag is not None:
             if lag.resting:
                 lag.arm(now)
-            elif now > (self.late_sheddable, self.late_normal, self.late_critical)[rank] and lag.computed(rank):
+            elif now > (self.late_sheddable, self.late_normal, self.late_critical)[rank] and lag.refuses(rank, now):
                 raise self._refuse(rank, "lag")
         return rank
 
@@ -226,13 +249,20 @@ class Gate:
             waiter.turn.set_result(True)
         self.waiting = len(queue)
 
+    def cut(self, baseline: Baseline, began: float) -> None:
+        """Note a call that did not end well: a queue in which every call's time runs out must not pass unseen."""
+        now = self._clock.monotonic()
+        baseline.cut(now - began)
+        if now > self.look_at:
+            self.look(now)
+
     def look(self, now: float) -> None:
-        """Close the window and adjust the limit; called by the plan that ends a call when it is time."""
+        """Close the window and adjust the limit, when it is time."""
         gradient = self._gradient
         if gradient is None:
             return
         if gradient.phase is Phase.DRAINING:
-            if gradient.drained(now):
+            if gradient.drained(now, self.in_flight):
                 self._open(now)
             else:
                 self.look_at = now + WINDOW / 10
@@ -263,9 +293,37 @@ class Gate:
         if not expected or not taken:
             return
         self._latency = taken / expected
-        reading = Reading(now, spent / count, spent / count / self._latency, spent / lasted, self._hit)
-        gradient.follow(reading)
-        if reading.running < gradient.level / 2 and not self._hit:
+        latency = spent / count
+        least = latency / self._latency
+        if self.lag is not None:  # what the loop has to answer for is not held against what is behind it
+            latency = max(min(latency, least), latency - TURNS * self.lag.mean)
+        served = sum(each.mean * (each.count - each.cuts) for each in seen) / lasted
+        reading = Reading(now, latency, least, spent / lasted, served, self._hit)
+        overload = self._overload
+        if overload.state is State.CALM:
+            self._watch(gradient, reading, seen)
+        elif overload.state is State.SHEDDING:
+            gradient.follow(reading)
+            if self._hit:
+                overload.refused(now)
+            # More than come to an end meanwhile would wait in vain.
+            turns = SPARE + int(2 * self.options.wait * (count - sum(each.cuts for each in seen)) / lasted)
+            self._queue.size = min(self.options.queue, turns)
+            if gradient.phase is Phase.FOLLOWING and overload.update(now) is State.TRYING:
+                self._lifted = int(gradient.level + self.options.harm * count / lasted)
+        else:
+            overload.update(now)
+
+    def _watch(self, gradient: Gradient, reading: Reading, seen: list[Baseline]) -> None:
+        """See whether calls wait harmfully long."""
+        slower = reading.latency > SLOWER * reading.expected
+        harmful = slower and reading.latency - reading.expected > self.options.harm
+        self._harmful = self._harmful + 1 if harmful and reading.running > gradient.options.least else 0
+        if self._harmful >= HARMFUL:
+            self._harmful = 0
+            gradient.start(reading)
+            self._overload.harmed(reading.now)
+        elif not slower:
             for each in seen:
                 each.drift()
 
@@ -277,18 +335,28 @@ class Gate:
             each.forget()
         self._opened = now
         self._hit = False
-        self.look_at = now + max(WINDOW, min(LONG, spent / count if count else 0.0))
+        usual = spent / count if count and self._overload.shedding else 0.0
+        self.look_at = now + max(WINDOW, min(LONG, usual))
 
     def _apply(self) -> None:
-        most = self.options.limit or (self._gradient.limit if self._gradient is not None else 0)
-        self.most_normal = most
-        self.most_sheddable = max(1, most * 3 // 4)
-        self.most_critical = most
-        if self._gradient is not None:
+        gradient, state = self._gradient, self._overload.state
+        if gradient is None:
+            self._allow(self.options.limit, self.options.limit)
+        elif state is State.SHEDDING:
             # Not lowered for a measurement: critical calls are few, and are not what it is about.
-            level = int(self._gradient.level)
-            self.most_critical = level + 1 + level // RESERVE
+            level = int(gradient.level)
+            self._allow(gradient.limit, level + 1 + level // RESERVE)
+        else:
+            self._queue.size = self.options.queue
+            most = gradient.options.most if state is State.CALM else min(self._lifted, gradient.options.most)
+            self.most_sheddable = self.most_normal = self.most_critical = most
         self.wake()
+
+    def _allow(self, most: int, critical: int) -> None:
+        self.most_sheddable, self.most_normal, self.most_critical = max(1, most * 3 // 4), most, critical
+
+    def _overloads(self) -> list[Overload]:
+        return [self._overload, self.lag.overload] if self.lag is not None else [self._overload]
 
     def _most(self, rank: int) -> int:
         return (self.most_sheddable, self.most_normal, self.most_critical)[rank]

@@ -22,8 +22,6 @@ __all__ = ["Gradient", "GradientOptions", "Phase", "Reading"]
 SMOOTHING = 0.3
 LEAST_GRADIENT = 0.5
 HEADROOM = 1 / 3
-DEGRADED = 0.8
-"""The gradient below which a limit that is far from being reached comes down to where it matters."""
 SEARCHING, STEADY = 0.5, 0.75
 """The part of the limit under which the latency without load is measured: at first, and once that has proved right."""
 BEYOND_CHANCE = 0.05
@@ -38,12 +36,12 @@ class GradientOptions:
 
     Args:
         least: The least it can be.
-        most: The most, and what it begins with.
+        most: The most.
         tolerance: How much slower calls may be than without load before that counts.
         remeasure: Seconds between measurements of the latency without load.
     """
 
-    least: int = 4
+    least: int = 16
     most: int = 1000
     tolerance: float = 1.05
     remeasure: float = 10.0
@@ -68,6 +66,7 @@ class Reading:
         latency: Seconds a call took, on average.
         expected: Seconds it would have taken without load.
         running: Calls that ran at once, on average.
+        served: Calls of those that ended well that would have run at once without load.
         hit: Whether the limit was reached.
     """
 
@@ -75,6 +74,7 @@ class Reading:
     latency: float
     expected: float
     running: float
+    served: float
     hit: bool
 
 
@@ -83,13 +83,12 @@ class Gradient:
 
     __slots__ = ("_measure_at", "_proofs", "_share", "_until", "_usual", "level", "options", "phase")
 
-    def __init__(self, options: GradientOptions, now: float) -> None:
+    def __init__(self, options: GradientOptions) -> None:
         self.options = options
         self.level = float(options.most)
         """The limit as it was found, not rounded, and not lowered for a measurement."""
         self.phase = Phase.FOLLOWING
-        # What the first calls of all took may have been taken under load.
-        self._measure_at = now + min(SOON, options.remeasure)
+        self._measure_at = 0.0
         self._until = 0.0
         self._usual = 0.0
         self._share = SEARCHING
@@ -101,6 +100,21 @@ class Gradient:
         level = self.level if self.phase is Phase.FOLLOWING else self.level * self._share
         return max(1, min(self.options.most, math.floor(level)))
 
+    def start(self, reading: Reading) -> None:
+        """Begin with as many calls as were served at once, by Little's law: their rate times what they take alone.
+
+        It is measured at once: what the first calls of all took may have been taken under load.
+        """
+        self.level = reading.served
+        self._bound()
+        self._share = SEARCHING
+        self._proofs = 0
+        self._drain(reading)
+
+    def resume(self, now: float) -> None:
+        """Go on with the limit as it was; calls that were let in beyond it are not held against it."""
+        self.phase, self._until = Phase.DRAINING, now
+
     def follow(self, reading: Reading) -> None:
         """Adjust the limit to what a window has shown; not while measuring."""
         options = self.options
@@ -111,17 +125,26 @@ class Gradient:
             if gradient < 1.0 or reading.hit:
                 target += max(1.0, math.sqrt(self.level) * HEADROOM)
             self.level += SMOOTHING * (target - self.level)
-        elif gradient < DEGRADED:
-            self.level = min(self.level, 2 * reading.running)
-        self.level = min(float(options.most), max(float(options.least), self.level))
+        self._bound()
         if reading.hit and reading.now >= self._measure_at:
-            self.phase = Phase.DRAINING
-            self._usual = reading.latency / reading.expected
-            self._until = reading.now + reading.latency
+            self._drain(reading)
 
-    def drained(self, now: float) -> bool:
-        """Return whether calls that end from now on began under the lower limit; then the measurement begins."""
-        if now < self._until:
+    def _drain(self, reading: Reading) -> None:
+        self.phase = Phase.DRAINING
+        self._usual = reading.latency / reading.expected
+        self._until = reading.now + reading.latency
+
+    def _bound(self) -> None:
+        self.level = min(float(self.options.most), max(float(self.options.least), self.level))
+
+    def drained(self, now: float, running: int) -> bool:
+        """Return whether calls that end from now on began under the lower limit; then the measurement begins.
+
+        Args:
+            now: The time.
+            running: Calls that run.
+        """
+        if now < self._until or running > self.limit:
             return False
         self.phase = Phase.MEASURING
         return True

@@ -20,6 +20,8 @@ class GateState:
             wait), ``wait`` (waited for too long) and ``lag`` (the event loop is late).
         latency: How many times as long as without load calls took when last measured; 0 before that.
         measuring: Whether the limit is lowered to measure the latency without load.
+        overloaded: Whether calls have waited for so long that some are refused now. Until then, `limit` is the most
+            there may be, unless it was set.
     """
 
     limit: int
@@ -28,6 +30,7 @@ class GateState:
     shed: Mapping[tuple[str, str], int]
     latency: float
     measuring: bool
+    overloaded: bool
 
 
 @dataclass(frozen=True, slots=True)

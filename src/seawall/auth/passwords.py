@@ -43,8 +43,12 @@ class Accounts(Protocol):
         """Keep the hash *after* in the place of *before*, if that is still there: the same password, hashed better."""
 
 
+ATTEMPTS, ATTEMPTS_OF_ADDRESS = 5, 50
+"""How often one may try to log in, a minute."""
+
+
 class Throttle(Protocol):
-    """Counts attempts. A rate limiter does it as well."""
+    """Counts attempts: `MemoryThrottle` in this process, `seawall.limit.attempts.Attempts` where limits are counted."""
 
     async def take(self, key: str) -> float:
         """Count one attempt under *key*; return 0, or the seconds to wait because there were too many."""
@@ -185,9 +189,9 @@ class PasswordLogin:
     Args:
         accounts: The service's users.
         passwords: Hashes and compares.
-        throttle: Counts attempts by name; in this process by default, five a minute.
+        throttle: Counts attempts by name; by default five a minute.
         address_throttle: Counts attempts by address, behind which there may be many; by default, fifty a minute.
-        clock: What time it is, for the default throttle.
+        clock: What time it is, for the default throttles. These count in this process until `count_in` says where.
     """
 
     def __init__(
@@ -201,8 +205,21 @@ class PasswordLogin:
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords or Passwords()
-        self._names = throttle or MemoryThrottle(clock=clock)
-        self._addresses = address_throttle or MemoryThrottle(50, clock=clock)
+        self._names = throttle or MemoryThrottle(ATTEMPTS, clock=clock)
+        self._addresses = address_throttle or MemoryThrottle(ATTEMPTS_OF_ADDRESS, clock=clock)
+        self._given = throttle is not None, address_throttle is not None
+
+    def count_in(self, make: Callable[[int, str], Throttle]) -> None:
+        """Count attempts elsewhere than in this process, unless throttles were given; the routes of a service do this.
+
+        Args:
+            make: Returns what counts so many attempts a minute; told their name.
+        """
+        names, addresses = self._given
+        if not names:
+            self._names = make(ATTEMPTS, "log in by name")
+        if not addresses:
+            self._addresses = make(ATTEMPTS_OF_ADDRESS, "log in by address")
 
     async def __call__(self, name: str, password: str, address: str | None = None) -> Grant | None:
         """Return what the account is granted, or None if this does not open it.

@@ -161,5 +161,9 @@ class VerifiedCache:
 
 def quoted(text: str) -> str:
     """Return *text* as a quoted-string of a challenge (RFC 9110 §5.6.4); what cannot stand there becomes ``?``."""
-    clean = "".join(each if " " <= each <= "~" else "?" for each in text)
+    clean = text if text.isascii() and text.isprintable() else _clean(text)
     return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _clean(text: str) -> str:
+    return "".join(each if " " <= each <= "~" else "?" for each in text)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from seawall import problems
-from seawall.call import Call
+from seawall.call import Call, header_field
 from seawall.plan import Disconnected, Place, Writer
 from seawall.problems import InternalError, Problem
 
@@ -21,6 +23,11 @@ __all__ = ["PROBLEM_JSON", "Answer", "Failures", "problem_in"]
 
 PROBLEM_JSON = b"application/problem+json"
 _PATH = "/!$&'()*+,;=:@"  # what a path may hold besides letters and digits (RFC 3986 §3.3)
+_UNQUOTED = re.compile(r"[A-Za-z0-9\-._~/!$&'()*+,;=:@]*").fullmatch
+"""Whether `quote` would leave a path as it is."""
+_KNOWN = 512
+"""Beginnings of problem documents, and header fields of problems, that are kept: what varies among them is whose turn
+comes when, and there are few of it."""
 _FRAMING = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
 CLIENT_GONE = 499
 """Never sent: marks a call whose client went away before it could be answered (nginx's number for it)."""
@@ -47,6 +54,7 @@ class Failures:
         self._traceback = traceback
         self._page = page
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
+        self._beginnings: dict[tuple[str, str, int, str | None], bytes] = {}
 
     def __call__(self, error: Exception, call: Call, path: str) -> tuple[int, bytes, bytes]:
         """Return status, content type and body for *error*; header fields go to *call*."""
@@ -56,7 +64,8 @@ class Failures:
             return CLIENT_GONE, b"", b""
         fields = list(call.fields or ())
         try:
-            return self._answer(self._problem(error), error, call, path)
+            problem = error if isinstance(error, Problem) else self._problem(error)
+            return self._answer(problem, error, call, path)
         except Exception as failure:  # noqa: BLE001 - a translation, or a problem that cannot be sent
             failure.__context__ = error
             call.fields = fields
@@ -78,10 +87,25 @@ class Failures:
             problem = InternalError("Something went wrong on our side; the log has it under this request's id.")
             if self._traceback is not None:
                 problem.extensions["traceback"] = self._traceback(error)
-        for name, value in problem.headers.items():
-            call.add_header(name, value)
+        if problem.headers:
+            call.fields = [*(call.fields or ()), *(_header_field(*field) for field in problem.headers.items())]
         call.problem, call.guard = problem.type, problem.guard
-        return problem.status, PROBLEM_JSON, self._encode(problem.document(quote(path, safe=_PATH), call.request_id))
+        where = path if _UNQUOTED(path) else quote(path, safe=_PATH)
+        if problem.extensions or problem.errors or type(problem).document is not Problem.document:
+            return problem.status, PROBLEM_JSON, self._encode(problem.document(where, call.request_id))
+        # Neither a quoted path nor an id of ours or one we accept has anything in it that JSON would escape.
+        beginning = self._beginning(problem)
+        return problem.status, PROBLEM_JSON, b'%b%b","request_id":"%b"}' % (beginning, where.encode(), call.id)
+
+    def _beginning(self, problem: Problem) -> bytes:
+        """Return what comes before the path in the document of *problem*, which has no members of its own."""
+        key = problem.type, problem.title, problem.status, problem.detail
+        found = self._beginnings.get(key)
+        if found is None:
+            if len(self._beginnings) >= _KNOWN:
+                self._beginnings.clear()
+            found = self._beginnings[key] = self._encode(problem.document(""))[: -len('"}')]
+        return found
 
     def _problem(self, error: Exception) -> Problem | None:
         found = problem_in(error)
@@ -94,6 +118,7 @@ class Failures:
         return _of_starlette(error)
 
 
+_header_field = lru_cache(_KNOWN)(header_field)
 _BY_STATUS = MappingProxyType(
     {
         kind.status: kind

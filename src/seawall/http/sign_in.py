@@ -13,7 +13,7 @@ from seawall.auth.clients import Client, Clients, authenticate_client, client_gr
 from seawall.auth.issuing import Grant, InvalidGrant, TokenPair, TokenService
 from seawall.auth.keys import Key, jwks_document
 from seawall.auth.oidc import OpenIdProvider
-from seawall.auth.passwords import MemoryThrottle, Throttle
+from seawall.auth.passwords import PasswordLogin, Throttle
 from seawall.auth.problems import InvalidCredentials
 from seawall.auth.sessions import Session
 from seawall.call import Call
@@ -21,15 +21,26 @@ from seawall.http.cookies import delete_cookie, parse_cookies, set_cookie
 from seawall.http.parameters import Form, Header, Query
 from seawall.http.reply import Reply
 from seawall.http.sessions import CrossSite, Sessions, refuse_cross_site
+from seawall.limit.attempts import Attempts
 from seawall.problems import TooManyRequests
 
 if TYPE_CHECKING:
     from seawall.group import Group
 
-__all__ = ["Credentials", "LoggedIn", "key_routes", "login_routes", "provider_routes", "session_routes", "token_routes"]
+__all__ = [
+    "Credentials",
+    "LoggedIn",
+    "count_attempts",
+    "key_routes",
+    "login_routes",
+    "provider_routes",
+    "session_routes",
+    "token_routes",
+]
 
 Login = Callable[[str, str, str | None], Awaitable[Grant | None]]
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
+ATTEMPTS = 10
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -77,7 +88,11 @@ class Callback(msgspec.Struct, frozen=True):
 
 
 def login_routes(group: Group, tokens: TokenService, login: Login, *, path: str = "/login") -> None:
-    """Offer ``POST /login``: name and password for tokens."""
+    """Offer ``POST /login``: name and password for tokens.
+
+    A `PasswordLogin` counts attempts where the service's limits are counted, unless it was given throttles.
+    """
+    count_attempts(group, login)
 
     @group.post(path, public=True, problems=[InvalidCredentials, TooManyRequests], max_body="8 KiB", name="log_in")
     async def log_in(credentials: Credentials, call: Call) -> Reply[TokenPair]:
@@ -103,10 +118,12 @@ def token_routes(
         group: Where.
         tokens: Makes them.
         clients: Who may ask.
-        throttle: Counts attempts of one client that are refused; ten a minute in this process by default.
+        throttle: Counts attempts of one client that are refused; by default ten a minute, where the service's limits
+            are counted.
         prefix: Where, within the group.
     """
-    endpoint = _TokenEndpoint(tokens, clients, throttle or MemoryThrottle(10))
+    throttle = throttle or _attempts(group)(ATTEMPTS, "token client")
+    endpoint = _TokenEndpoint(tokens, clients, throttle)
 
     @group.post(f"{prefix}/token", public=True, max_body="16 KiB", unknown_fields="ignore", name="issue_tokens")
     async def issue_tokens(
@@ -136,7 +153,11 @@ def key_routes(group: Group, keys: Callable[[], Iterable[Key]], *, path: str = "
 
 
 def session_routes(group: Group, sessions: Sessions, login: Login, *, path: str = "/session") -> None:
-    """Offer ``POST``, ``GET`` and ``DELETE /session``: logging a browser in, its CSRF token, and out."""
+    """Offer ``POST``, ``GET`` and ``DELETE /session``: logging a browser in, its CSRF token, and out.
+
+    Attempts are counted as `login_routes` says.
+    """
+    count_attempts(group, login)
 
     @group.post(
         path,
@@ -282,6 +303,22 @@ class _TokenEndpoint:
             return _error("invalid_client", "the client is not known, or its secret is wrong", 401)
         await self._throttle.forgive(key)
         return client
+
+
+def _attempts(group: Group) -> Callable[[int, str], Throttle]:
+    """Return what makes throttles that count where the service counts calls."""
+    service: Any = group.root
+    service.counts_attempts = True
+    return lambda most, name: Attempts(lambda: service.limits, f"{most}/minute", name)
+
+
+def count_attempts(group: Group, login: Login) -> None:
+    """Let a `PasswordLogin` count attempts where the service's limits are counted, unless it was given throttles.
+
+    `login_routes` and `session_routes` do it; it is for routes of your own that log in.
+    """
+    if isinstance(login, PasswordLogin):
+        login.count_in(_attempts(group))
 
 
 async def _logged_in(login: Login, credentials: Credentials, call: Call) -> Grant:

@@ -23,6 +23,9 @@ class Grants(Protocol):
         """Take up to *want* units, at least *need*, or nothing; see `RedisStore.grant`."""
         ...
 
+    async def forgive(self, rules: Sequence[Rule], key: str) -> None:
+        """Make an allowance whole again."""
+
     async def close(self) -> None:
         """Let go of connections."""
 
@@ -83,6 +86,11 @@ class LeasedStore:
             if lease.trip is None:
                 return await self._go(lease, rules, key, cost)
             await asyncio.shield(lease.trip)
+
+    async def forgive(self, rules: Sequence[Rule], key: str) -> None:
+        """Make an allowance whole again, here and in the store; other processes keep what they hold of it."""
+        self._leases.pop((tuple(rule.id for rule in rules), key), None)
+        await self._store.forgive(rules, key)
 
     async def close(self) -> None:
         """Forget what is held, and close the store."""

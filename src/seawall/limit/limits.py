@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from seawall.call import Call
 from seawall.clock import Clock
@@ -61,22 +61,26 @@ class Limits:
         clock: What time it is.
         host: The place of this process among those that serve the service.
         options: How it limits.
+        redis: Returns what makes clients of Redis (`seawall.data.redis.connect`); asked for where that is the store.
 
     Raises:
         ConfigurationError: The store cannot be had.
     """
 
-    def __init__(self, clock: Clock, host: Host, options: LimitOptions) -> None:
+    def __init__(
+        self, clock: Clock, host: Host, options: LimitOptions, redis: Callable[[], Callable[[], Any]] | None = None
+    ) -> None:
         self.options = options
         self.name = _choose(options, host)
         self._clock = clock
-        self._calendar = Calendar(clock.time)
+        self.calendar = Calendar(clock.time)
         self._addresses = Addresses(options.ipv6_prefix)
         self.local: LocalStore | None = None
         self.remote: Remote | None = None
         if self.name == "redis":
             local = MemoryStore(clock, options.max_keys)
-            self.remote = Remote(_redis(options, clock), local, clock, options.on_outage, options.retry)
+            assert redis is not None  # noqa: S101 - whoever names Redis can reach it
+            self.remote = Remote(_redis(options, clock, redis()), local, clock, options.on_outage, options.retry)
         elif self.name == "shared":
             from seawall.limit.shared import SharedStore  # noqa: PLC0415 - where there are workers
 
@@ -113,7 +117,7 @@ class Limits:
         take = store.taker(rule, cost)
         one = OneField(rule)
         policy, state_of, tell = one.policy, one.state, self.options.fields
-        least, calendar = -SLACK, self._calendar
+        least, calendar = -SLACK, self.calendar
 
         def check(call: Call) -> None:
             who = key(call)
@@ -164,7 +168,7 @@ class Limits:
         return check
 
     def _settle(self, rules: tuple[Rule, ...]) -> Callable[[Call, Sequence[float], int], None]:
-        fields, calendar, tell = Fields(rules, self._calendar), self._calendar, self.options.fields
+        fields, calendar, tell = Fields(rules, self.calendar), self.calendar, self.options.fields
 
         def settle(call: Call, lefts: Sequence[float], units: int) -> None:
             if not refused(lefts):
@@ -208,11 +212,10 @@ def _choose(options: LimitOptions, host: Host) -> Literal["memory", "shared", "r
     return "shared" if host.slots > 1 else "memory"
 
 
-def _redis(options: LimitOptions, clock: Clock) -> RemoteStore:
-    from seawall.limit.redis import RedisStore, connect  # noqa: PLC0415 - an extra
+def _redis(options: LimitOptions, clock: Clock, make: Callable[[], Any]) -> RemoteStore:
+    from seawall.limit.redis import RedisStore  # noqa: PLC0415 - an extra
 
-    assert options.redis_url is not None  # noqa: S101 - see _choose
-    store = RedisStore(connect(options.redis_url, options.timeout), options.timeout)
+    store = RedisStore(make, options.timeout)
     if options.lease > 1:
         from seawall.limit.lease import LeasedStore  # noqa: PLC0415 - by setting
 

@@ -63,6 +63,12 @@ class MemoryStore:
                 cells.tats[key] = tat
         return tuple(lefts)
 
+    def forgive(self, rules: Sequence[Rule], key: str) -> None:
+        """Make an allowance whole again; see `LocalStore.forgive`."""
+        for rule in rules:
+            if self._cells(rule).tats.pop(key, None) is not None:
+                self.count -= 1
+
     def taker(self, rule: Rule, cost: int) -> Callable[[str], float]:
         """Return `take` for one rule and one cost, as quick as it can be: key in, seconds left out."""
         cells = self._cells(rule)

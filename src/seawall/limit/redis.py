@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from seawall.data.redis import Script
 from seawall.limit.rule import QUANTUM, Rule
-from seawall.problems import ConfigurationError
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from seawall.data.redis import RedisClient
 
-__all__ = ["PREFIX", "RedisStore", "connect"]
+__all__ = ["PREFIX", "RedisStore"]
 
 PREFIX = "seawall:limit:"
-POOL = 32
-"""Connections of one process. A decision holds one for a round trip; what comes beyond waits its turn, in its time."""
 
 # Whole numbers of quanta (2^-24 s) since 2026-01-01T00:00:00Z, which a double holds exactly until 2042.
 # The civil month of a day is found as in Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
-SCRIPT = """
+SCRIPT = Script("""
 local QUANTA, EPOCH = 16777216, 1767225600
 local want, need = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -77,7 +75,7 @@ for i, key in ipairs(KEYS) do
   end
 end
 return reply
-"""
+""")
 
 
 class RedisStore:
@@ -88,18 +86,18 @@ class RedisStore:
     to a slot of a cluster by its caller, so that rules of one key stay together.
 
     Args:
-        make: Makes a client. The first call of each event loop does, so that none is shared by two loops.
+        make: Makes a client; see `seawall.data.redis.connect`. The first call of each event loop does, so that none is
+            shared by two loops.
         timeout: Seconds a decision may take, connecting included.
         prefix: What the names of all keys begin with.
     """
 
-    def __init__(self, make: Callable[[], Redis], timeout: float, prefix: str = PREFIX) -> None:
+    def __init__(self, make: Callable[[], RedisClient], timeout: float, prefix: str = PREFIX) -> None:
         self._make = make
         self._timeout = timeout
         self._prefix = prefix
-        self._client: Redis | None = None
+        self._client: RedisClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sha = ""
 
     async def take(self, rules: Sequence[Rule], key: str, cost: int) -> tuple[float, ...]:
         """Take from every rule or from none; see `RemoteStore.take`."""
@@ -115,25 +113,19 @@ class RedisStore:
         Raises:
             OSError: The server could not be reached, did not answer in time, or answered that it cannot.
         """
-        from redis.exceptions import ConnectionError as Broken  # noqa: PLC0415 - an extra
-        from redis.exceptions import RedisError  # noqa: PLC0415 - as above
-
-        keys = [f"{self._prefix}{{{key}}}{rule.id}" for rule in rules]
         arguments: list[Any] = [want, need]
         for rule in rules:
             arguments += (rule.window, int(rule.interval / QUANTUM), int(rule.tolerance / QUANTUM))
-        try:
-            async with asyncio.timeout(self._timeout):
-                client = self._connected()
-                try:
-                    reply = await self._run(client, keys, arguments)
-                except Broken:
-                    # Most likely the server was restarted, and the connections of the pool are those of before.
-                    await client.connection_pool.disconnect(inuse_connections=False)
-                    reply = await self._run(client, keys, arguments)
-        except RedisError as error:
-            raise OSError(f"Redis: {error}") from error
+        reply = await self._within(lambda client: SCRIPT(client, self._keys(rules, key), *arguments))
         return int(reply[0]), tuple(int(left) * QUANTUM for left in reply[1:])
+
+    async def forgive(self, rules: Sequence[Rule], key: str) -> None:
+        """Make the allowance of *key* whole again.
+
+        Raises:
+            OSError: As `grant`.
+        """
+        await self._within(lambda client: client.delete(*self._keys(rules, key)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -141,58 +133,21 @@ class RedisStore:
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
 
-    def _connected(self) -> Redis:
+    def _keys(self, rules: Sequence[Rule], key: str) -> list[str]:
+        return [f"{self._prefix}{{{key}}}{rule.id}" for rule in rules]
+
+    async def _within(self, step: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Take one step within the time there is."""
+        from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415 - an extra
+
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await step(self._connected())
+        except (RedisError, RedisClusterException) as error:
+            raise OSError(f"Redis: {error}") from error
+
+    def _connected(self) -> RedisClient:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._client, self._loop = self._make(), loop
         return self._client
-
-    async def _run(self, client: Any, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        from redis.exceptions import NoScriptError  # noqa: PLC0415 - an extra
-
-        if self._sha:
-            try:
-                return await client.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            except NoScriptError:
-                pass
-        self._sha = str(await client.execute_command("SCRIPT LOAD", SCRIPT))
-        return await client.execute_command("EVAL", SCRIPT, len(keys), *keys, *arguments)
-
-
-def connect(url: str, timeout: float) -> Callable[[], Redis]:
-    """Return what makes clients for the server at *url*.
-
-    Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
-        timeout: Seconds for connecting, and for each answer.
-
-    Raises:
-        ConfigurationError: The driver is not installed, or the address is none.
-    """
-    try:
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - an extra
-        from redis.asyncio.retry import Retry  # noqa: PLC0415 - as above
-        from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
-    except ImportError as error:
-        raise ConfigurationError("limits on Redis need its driver: pip install 'seawall[redis]'.") from error
-
-    def make() -> Redis:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=POOL,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            decode_responses=True,
-        )
-        return Redis.from_pool(pool)
-
-    try:
-        make()
-    except ValueError as error:
-        raise ConfigurationError(
-            f"limits on Redis: {error}; set SEAWALL_REDIS_URL=redis://HOST:6379/0, or limit.store."
-        ) from None
-    return make

@@ -64,6 +64,19 @@ class Remote:
         problem.guard = "limit"
         raise problem
 
+    async def forgive(self, rules: Sequence[Rule], key: str) -> None:
+        """Make an allowance whole again, as far as the store can be reached."""
+        self.local.forgive(rules, key)
+        if self.outage.may_ask():
+            try:
+                await self.store.forgive(rules, key)
+            except OSError as error:
+                if self.outage.failed():
+                    logger.error("limits: the store cannot be reached, %s: %s", _MEANWHILE[self.on_outage], error)
+            else:
+                if self.outage.answered():
+                    logger.info("limits: the store answers again")
+
 
 _MEANWHILE = {
     "open": "calls pass uncounted",

@@ -66,6 +66,17 @@ class SharedStore:
         finally:
             fcntl.lockf(region.descriptor, fcntl.LOCK_UN, _BUCKET, at)
 
+    def forgive(self, rules: Sequence[Rule], key: str) -> None:
+        """Make an allowance whole again; see `LocalStore.forgive`. Blocks as `take` does."""
+        digests = [self._digest(f"{rule.id}\0{key}") for rule in rules]
+        place = _HEAD + int.from_bytes(digests[0][:8], "little") % self._buckets * _BUCKET
+        with self._region.locked(place, _BUCKET):
+            bucket = self._memory[place : place + _BUCKET]
+            for digest in digests:
+                offset = _find(bucket, digest)
+                if offset is not None:
+                    self._memory[place + offset : place + offset + 16] = _EMPTY
+
     def _take(self, place: int, rules: Sequence[Rule], digests: Sequence[bytes], cost: int) -> tuple[float, ...]:
         bucket = self._memory[place : place + _BUCKET]
         monotonic = self._now()

@@ -13,6 +13,9 @@ __all__ = ["LocalStore", "RemoteStore"]
 class LocalStore(Protocol):
     """Allowances in memory that can be reached without waiting."""
 
+    def forgive(self, rules: Sequence[Rule], key: str) -> None:
+        """Make the caller's allowance under every rule whole again."""
+
     def take(self, rules: Sequence[Rule], key: str, cost: int) -> tuple[float, ...]:
         """Take *cost* units from the caller's allowance under every rule, or from none: one atomic step.
 
@@ -33,6 +36,13 @@ class RemoteStore(Protocol):
             OSError: It could not be reached, or did not answer in its time.
         """
         ...
+
+    async def forgive(self, rules: Sequence[Rule], key: str) -> None:
+        """Do as `LocalStore.forgive`.
+
+        Raises:
+            OSError: As `take`.
+        """
 
     async def close(self) -> None:
         """Let go of its connections; the next `take` makes new ones."""

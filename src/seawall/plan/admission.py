@@ -157,5 +157,8 @@ def _count(
     with writer.block("try:"):
         inner()
         counted(measure)
+    with writer.block("except BaseException:"):
+        counted(lambda: writer.line(f"{name}.cut({base}, {began})"))
+        writer.line("raise")
     with writer.block("finally:"):
         counted(leave)

@@ -16,14 +16,19 @@ class AdmissionSettings(Table, table="admission", env_prefix="SEAWALL_ADMISSION_
     """How much work the service takes on at once, and what it refuses when that is too much."""
 
     enabled: Reloadable[bool] = Field(
-        default=False, description="Whether calls are refused when the service has more to do than it can."
+        default=True, description="Whether calls are refused when the service has more to do than it can."
     )
     limit: Reloadable[int] = Field(
         default=0, ge=0, le=1_000_000, description="Calls that run at once; 0 finds out how many there can be."
     )
-    min_limit: Reloadable[int] = Field(default=4, ge=1, le=100_000, description="Least that can be found out.")
+    min_limit: Reloadable[int] = Field(
+        default=16,
+        ge=1,
+        le=100_000,
+        description="Least that can be found out. So few calls are no overload, however long they take.",
+    )
     max_limit: Reloadable[int] = Field(
-        default=1000, ge=1, le=1_000_000, description="Most that can be found out, and what it begins with."
+        default=1000, ge=1, le=1_000_000, description="Most calls that run at once, also while there is no overload."
     )
     tolerance: Reloadable[float] = Field(
         default=1.05,
@@ -45,7 +50,15 @@ class AdmissionSettings(Table, table="admission", env_prefix="SEAWALL_ADMISSION_
         default=0.02,
         gt=0,
         le=60,
-        description="How long calls may have waited, in that queue or for the event loop, before more are refused.",
+        description="How long calls may have waited in an overload, in that queue or for the event loop, before more "
+        "are refused.",
+    )
+    harmful_wait: Reloadable[Seconds] = Field(
+        default=0.5,
+        gt=0,
+        le=60,
+        description="How long calls must have waited before it is an overload; before that none is refused, unless "
+        "`limit` or `max_limit` is reached.",
     )
     priority_header: Annotated[str, AfterValidator(lambda name: _token(name) if name else name)] = Field(
         default="",
