@@ -166,7 +166,8 @@ class Composer:
             kept = (None, None) if kinds is None else (kinds.chosen, kinds.choose)
             yield ResponseCache(self.responses, rules_of(route), self._base(route), *kept)
         elif route.method not in ("GET", "HEAD", "OPTIONS"):
-            yield Forgetting(self.responses, own=any(overlap(route.template, cached) for cached in self.cached))
+            own = any(overlap(route.template, cached) for cached in self.cached)
+            yield Forgetting(self.responses, own=own, responds=own_response(route))
 
     def _on_request(self, guard: Fragment, route: Route, carrier: HttpCarrier) -> Fragment:
         if not looks_at_request(guard):

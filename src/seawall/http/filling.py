@@ -155,7 +155,8 @@ class Filling:
         rules = cache.rules
         now, wall = responses.now(), responses.wall()
         named = merge_fields(own)
-        verdict = judge(rules, status, named, wall, personal=self.personal, authorized=self.authorized)
+        delay = now - self.began
+        verdict = judge(rules, status, named, wall, delay, personal=self.personal, authorized=self.authorized)
         age = 0.0 if verdict is None else verdict.age
         date = named.get(b"date", b"")
         if parse_http_date(date) is None:

@@ -20,14 +20,16 @@ class Forgetting:
     Args:
         responses: Where they are kept.
         own: Whether answers of its own path can be among them; if not, only those it names in its answer are forgotten.
+        responds: Whether the operation may answer with a response of its own, which then says what has happened.
     """
 
     name = "cache"
     place = Place.CACHE
 
-    def __init__(self, responses: Responses, *, own: bool) -> None:
+    def __init__(self, responses: Responses, *, own: bool, responds: bool) -> None:
         self._responses = responses
         self._own = own
+        self._responds = responds
         self.note = "forgets the answers of its path" if own else "forgets the answers of what it names"
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
@@ -35,11 +37,17 @@ class Forgetting:
         inner()
         forget = writer.bind("cache_forget", self._responses.forget)
         named = writer.bind("named_paths", named_paths)
-        with writer.block("if status < 400:"):
+        status, fields = "status", "call.fields"
+        if self._responds:
+            writer.lines("outcome, told = status, call.fields")
+            with writer.block("if body is None:"):
+                writer.line("outcome, told = response.status_code, [*(told or ()), *response.raw_headers]")
+            status, fields = "outcome", "told"
+        with writer.block(f"if {status} < 400:"):
             if self._own:
-                writer.line(f"await {forget}([path, *{named}(call.fields, headers, path, scheme)])")
+                writer.line(f"await {forget}([path, *{named}({fields}, headers, path, scheme)])")
             else:
-                writer.line(f"changed = {named}(call.fields, headers, path, scheme)")
+                writer.line(f"changed = {named}({fields}, headers, path, scheme)")
                 with writer.block("if changed:"):
                     writer.line(f"await {forget}(changed)")
 

@@ -52,6 +52,7 @@ def judge(
     status: int,
     own: Mapping[bytes, bytes],
     now: float,
+    delay: float,
     *,
     personal: bool,
     authorized: bool,
@@ -63,6 +64,7 @@ def judge(
         status: The answer's status.
         own: Its own header fields, by name, repeated ones combined.
         now: What time it is, in seconds since 1970.
+        delay: How many seconds the call took.
         personal: Whether it is kept for its one caller.
         authorized: Whether the request had ``Authorization``, and no guard of the operation has judged that.
     """
@@ -90,7 +92,7 @@ def judge(
         strict = True
     verdict = Verdict(
         lifetime=lifetime or 0.0,
-        age=_age(own.get(b"age"), date, now),
+        age=_age(own.get(b"age"), date, now, delay),
         always=always,
         while_revalidating=0.0 if strict else _or(stated, b"stale-while-revalidate", rules.stale_while_revalidate),
         if_error=0.0 if strict else _or(stated, b"stale-if-error", rules.stale_if_error),
@@ -128,12 +130,14 @@ def _lifetime(
     return 0.0 if end is None else max(0.0, end - (now if date is None else date))
 
 
-def _age(field: bytes | None, date: int | None, now: float) -> float:
-    """Return how old the answer is by what it says itself (RFC 9111 §4.2.3)."""
+def _age(field: bytes | None, date: int | None, now: float, delay: float) -> float:
+    """Return how old the answer is by what it says itself; 0 for one that was made here (RFC 9111 §4.2.3)."""
+    if field is None and date is None:
+        return 0.0
     value = (field or b"").split(b",", 1)[0].strip(b" \t")
     told = int(value[:12]) if value.isdigit() else 0
     apparent = 0 if date is None else max(0, math.floor(now) - date)
-    return float(max(told, apparent))
+    return max(told + delay, apparent)
 
 
 def _or(stated: Directives, name: bytes, otherwise: float) -> float:

@@ -270,8 +270,8 @@ class ResponseCache:
         return True
 
     def stale_for_error(self, old: Kept) -> bool:
-        """Return whether *old* may stand in for an error."""
-        return old.verdict is not None and self._within(old, old.verdict.if_error)
+        """Return whether *old*, if it is no error itself, may stand in for one."""
+        return old.status < 500 and old.verdict is not None and self._within(old, old.verdict.if_error)
 
     def _revalidating(self, old: Kept) -> bool:
         return old.verdict is not None and self._within(old, old.verdict.while_revalidating)
