@@ -104,8 +104,10 @@ def rules_of(route: Route) -> Rules:
     headers += [field.wire.lower() for bound in route.bounds if bound.source is Source.HEADER for field in bound.fields]
     cookies = ["cookie"] if Source.COOKIE in sources else []
     # Conditions are the cache's to answer; an operation that takes one is told what is kept.
-    vary = tuple(name for name in dict.fromkeys([*cached.vary, *headers, *cookies]) if name not in _CONDITIONS)
-    shown = dict.fromkeys([*vary, *(("authorization", "cookie") if personal else ())])
+    names = [name for name in dict.fromkeys([*cached.vary, *headers, *cookies]) if name not in _CONDITIONS]
+    shown = dict.fromkeys([*names, *(("authorization", "cookie") if personal else ())])
+    # Whoever reads header fields may make links of the host, which is a part of the target (RFC 9111 §2).
+    vary = dict.fromkeys([*names, *(("host",) if Source.CALL in sources else ())])
     directives = ["public" if public else "private", f"max-age={int(cached.ttl or 0)}"]
     if cached.stale_while_revalidate:
         directives.append(f"stale-while-revalidate={int(cached.stale_while_revalidate)}")

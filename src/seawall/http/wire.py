@@ -103,10 +103,16 @@ class _Receive:
         return self.answer.note
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        if self.answer.kept:
+            writer.lines("held = None", "first = False")
+            writer.answer_first = lambda: self._emit_first(writer)
         with writer.block("try:"):
             self._emit(writer, inner)
         # Nothing may leave a client waiting: a plan that cannot answer closes the connection.
         with writer.block("except BaseException:"):
+            if self.answer.kept:
+                with writer.block("if first:"):  # the client has its answer, and may have sent its next request
+                    writer.line("raise")
             writer.lines("request.fail()", "raise")
 
     def _emit(self, writer: Writer, inner: Callable[[], None]) -> None:
@@ -121,10 +127,6 @@ class _Receive:
         )
         if not EAGER:
             writer.task = "request.task"
-
-        if self.answer.kept:
-            writer.line("held = None")
-            writer.answer_first = lambda: self._emit_held(writer, "write_first")
 
         def known() -> None:
             if self.answer.cancels:
@@ -161,6 +163,10 @@ class _Receive:
                 f"% (content_type, len(body), request_id, {base}, own_lines), body)"
             )
 
+
+    def _emit_first(self, writer: Writer) -> None:
+        writer.line("first = True")
+        self._emit_held(writer, "write_first")
 
     def _emit_held(self, writer: Writer, write: str) -> None:
         lines = writer.bind("lines_of", lines_of)
