@@ -82,11 +82,11 @@ async def passed_on(
         method, path, params=query, headers=sent, data=body, allow_redirects=False, skip_auto_headers=skipped
     ) as answer:
         content = await answer.read()
-        left_out = set(HOP_BY_HOP)
+        left_out = {name.encode() for name in HOP_BY_HOP}
         for value in answer.headers.getall("Connection", ()):
-            left_out.update(name.strip().lower() for name in value.split(","))
+            left_out.update(name.strip().lower().encode("latin-1") for name in value.split(","))
         response = Response(content, answer.status)
         response.raw_headers = [
-            (name.lower(), value) for name, value in answer.raw_headers if name.decode("latin-1").lower() not in left_out
+            (name.lower(), value) for name, value in answer.raw_headers if name.lower() not in left_out
         ]
         return response

@@ -28,8 +28,9 @@ const scored = {}
 for (const suite of tests) {
   for (const test of suite.tests) {
     if (test.browser_only) continue
-    const kind = Object.keys(resultTypes).find(name => resultTypes[name] === determineTestResult(tests, test.id, results))
-    scored[test.id] = { kind: test.kind || 'required', result: kind, name: test.name, said: results[test.id] }
+    const found = determineTestResult(tests, test.id, results)
+    const result = Object.keys(resultTypes).find(name => resultTypes[name] === found)
+    scored[test.id] = { kind: test.kind || 'required', result, name: test.name, said: results[test.id] }
   }
 }
 console.log(JSON.stringify(scored))
@@ -91,7 +92,7 @@ def score(suite: Path, results: str) -> dict[str, Mapping[str, Any]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", type=Path, help="a clone of https://github.com/http-tests/cache-tests after npm install")
+    parser.add_argument("suite", type=Path, help="a clone of github.com/http-tests/cache-tests after npm install")
     parser.add_argument("--test", default="", help="run this one and print what went over the wire")
     parser.add_argument("--kind", default="required", help="list what failed of: required, optimal, check")
     parser.add_argument("--least", type=int, default=127, help="required tests that must pass")

@@ -246,9 +246,7 @@ class WireProtocol(BoundedProtocol):
         else:
             _start_asgi(self, cycle, app)
 
-    def answer(
-        self, request: WireRequest, status: int, fields: bytes, body: bytes, *, dated: bool = False
-    ) -> None:
+    def answer(self, request: WireRequest, status: int, fields: bytes, body: bytes, *, dated: bool = False) -> None:
         """Write an answer in one piece and begin the next queued request; one that is *dated* has a date of its own."""
         request.response_complete = True
         transport = self.transport

@@ -19,18 +19,17 @@ class CachePolicy:
     """How the answers of an operation are cached: here, and by those on the way to the caller (RFC 9111).
 
     Args:
-        ttl: Seconds (or ``"30s"``) an answer is fresh that does not say so itself; None keeps those alone that do, by
-            ``Cache-Control``, ``Expires``, or a validator to be asked for again, and by what they say in ``Vary``.
+        ttl: Seconds (or ``"30s"``) an answer is fresh that does not say so itself; None keeps those alone that do.
         public: Whether caches on the way may keep it for everybody; None for: if the operation is open.
         by_principal: Whether each caller has answers of his own; None for: if the operation is closed.
         vary: Request header fields on which the answer depends, besides those the operation takes as parameters.
         tags: By which ``service.cache.invalidate_tags`` outdates answers; ``{name}`` is a parameter of the path.
         stale_while_revalidate: Seconds in which callers get the old answer while a call makes a new one (RFC 5861).
         stale_if_error: Seconds in which the old answer stands in for an error of the service (RFC 5861).
-        heed_requests: Whether ``Cache-Control`` of a request is followed. Then any caller can have the operation run, so
-            it is for callers who are known.
-        targets: Fields of answers that are meant for this cache (RFC 9213), such as ``CDN-Cache-Control``, the first that
-            is there before ``Cache-Control``.
+        heed_requests: Whether ``Cache-Control`` of a request is followed. Then a caller can have the operation run: it
+            is for callers who are known.
+        targets: Fields of answers that are meant for this cache (RFC 9213), such as ``CDN-Cache-Control``; the first of
+            them that is there counts in the place of ``Cache-Control``.
 
     Raises:
         ValueError: A value is impossible.

@@ -26,7 +26,8 @@ class Rules:
     """What one operation's policy comes to; times are seconds.
 
     ``ttl`` is None where each answer says itself how long it is fresh. ``judged`` says that a guard of the operation
-    looks at ``Authorization``, so that no answer needs to say that it may be kept in spite of it.
+    looks at ``Authorization``, so that no answer needs to say that it may be kept in spite of it; ``places`` are those
+    of the parameters among the parts of the path.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Rules:
     cache_control: bytes | None
     vary_field: tuple[bytes, bytes] | None
     tags: tuple[tuple[str, tuple[int, ...]], ...]
+    places: tuple[int, ...]
 
     @property
     def note(self) -> str:
@@ -78,8 +80,8 @@ def rules_of(route: Route) -> Rules:
     if Source.CALL in sources and not cached.vary and cached.ttl is not None:
         raise DeclarationError(
             f"{where}: it takes the Call, through which it can read every header field, and cache cannot know which "
-            "make a difference; take them as parameters, name them: cache=CachePolicy(…, vary=['x-field']), or let each "
-            "answer say it in Vary: cache=CachePolicy(None)."
+            "make a difference; take them as parameters, name them: cache=CachePolicy(…, vary=['x-field']), or let "
+            "each answer say it in Vary: cache=CachePolicy(None)."
         )
     if (policy.allow is not None or any(bound.checks for bound in route.bounds)) and cached.by_principal is not True:
         raise DeclarationError(
@@ -127,14 +129,19 @@ def rules_of(route: Route) -> Rules:
         cache_control=None if cached.ttl is None else ", ".join(directives).encode(),
         vary_field=(b"vary", ", ".join(shown).encode()) if shown else None,
         tags=tuple(_tag(text, route) for text in cached.tags),
+        places=tuple(_places(route)),
     )
+
+
+def _places(route: Route) -> list[int]:
+    """Return where in the parts of the path its parameters are."""
+    return [index for index, segment in enumerate(route.template.segments, 1) if segment is None]
 
 
 def _tag(text: str, route: Route) -> tuple[str, tuple[int, ...]]:
     """Return *text* with its names replaced by ``{}``, and where in the path's parts their values are."""
     where = route.operation.where
-    places = iter(index for index, segment in enumerate(route.template.segments, 1) if segment is None)
-    by_name = dict(zip(route.template.names, places, strict=True))
+    by_name = dict(zip(route.template.names, _places(route), strict=True))
     result, used = "", []
     try:
         for literal, name, spec, conversion in Formatter().parse(text):

@@ -108,9 +108,7 @@ class Composer:
 
     def wire(self, route: Route) -> Plan | None:
         """Compile the plan of one route for the server's own protocol class, or None for one that needs ASGI."""
-        needs_asgi = own_response(route) or any(
-            bound.source in (Source.REQUEST, Source.FORM) for bound in route.bounds
-        )
+        needs_asgi = own_response(route) or any(bound.source in (Source.REQUEST, Source.FORM) for bound in route.bounds)
         return None if needs_asgi else self._route(route, WireCarrier(self.exchange))
 
     def _route(self, route: Route, carrier: HttpCarrier) -> Plan:

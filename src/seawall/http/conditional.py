@@ -61,7 +61,7 @@ def check_preconditions(
     modified: float | None = None,
     required: bool = False,
 ) -> None:
-    """Let a write go on only if it is about the representation its caller has seen; call it where nothing can change it.
+    """Let a write go on only if it is about the representation its caller has seen.
 
     Between this and the write nobody else may write: call it within the transaction, with the row locked, or with the
     version as a condition of the write itself.
@@ -84,8 +84,7 @@ def check_preconditions(
             raise PreconditionRequired("Say in If-Match which version this change is about.")
     if _changed(asked, present, modified):
         raise PreconditionFailed("It is no longer what the request is about; read it again.")
-    known = asked.get(b"if-none-match")
-    if known is not None and present is not None and weakly(known, present):
+    if present is not None and b"if-none-match" in asked and weakly(asked[b"if-none-match"], present):
         raise PreconditionFailed("It is there already.")
 
 

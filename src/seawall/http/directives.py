@@ -1,4 +1,4 @@
-"""What ``Cache-Control`` says, in requests and answers (RFC 9111 §5.2), and what is said to one cache alone (RFC 9213)."""
+"""What ``Cache-Control`` says (RFC 9111 §5.2), and what fields say that are meant for one cache alone (RFC 9213)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _ESCAPED = re.compile(rb"\\(.)")
 _MOST_REMEMBERED = 2048
 
 # RFC 9651: dictionaries of bare items with parameters; inner lists and dates mean nothing here.
-_BARE = rb'(?:-?\d{1,12}\.\d{1,3}|-?\d{1,15}|"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"|[A-Za-z*][!#$%&\'*+.^_`|~0-9A-Za-z:/-]*'
-_BARE += rb"|:[A-Za-z0-9+/=]*:|\?[01])"
+_BARE = rb'(?:-?\d{1,12}\.\d{1,3}|-?\d{1,15}|"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"'
+_BARE += rb"|[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*|:[A-Za-z0-9+/=]*:|\?[01])"
 _KEY = rb"[a-z*][a-z0-9_.*-]*"
 _MEMBER = re.compile(rb"(%b)(?:=(%b))?(?:;[ ]*%b(?:=%b)?)*" % (_KEY, _BARE, _KEY, _BARE))
 _COMMA = re.compile(rb"[ \t]*,[ \t]*")

@@ -10,7 +10,7 @@ from seawall.call import Call
 from seawall.http.conditional import CONDITIONS
 from seawall.http.dates import http_date, parse_http_date
 from seawall.http.exchange import merge_fields
-from seawall.http.freshness import judge
+from seawall.http.freshness import age_of, judge
 from seawall.http.kept import Fields, Kept, Shown, own_fields, weight
 from seawall.plan import Disconnected
 from seawall.problems import Problem
@@ -155,9 +155,8 @@ class Filling:
         rules = cache.rules
         now, wall = responses.now(), responses.wall()
         named = merge_fields(own)
-        delay = now - self.began
-        verdict = judge(rules, status, named, wall, delay, personal=self.personal, authorized=self.authorized)
-        age = 0.0 if verdict is None else verdict.age
+        age = age_of(named, wall, now - self.began)
+        verdict = judge(rules, status, named, wall, age, personal=self.personal, authorized=self.authorized)
         date = named.get(b"date", b"")
         if parse_http_date(date) is None:
             date = http_date(wall)

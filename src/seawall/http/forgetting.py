@@ -55,7 +55,7 @@ class Forgetting:
 def named_paths(
     fields: Iterable[tuple[bytes, bytes]] | None, headers: Mapping[bytes, bytes], path: str, scheme: str
 ) -> list[str]:
-    """Return the paths that ``Location`` and ``Content-Location`` name; not those of other origins, nor *path* itself."""
+    """Return the paths that ``Location`` and ``Content-Location`` name, but *path* and those of other origins."""
     found: list[str] = []
     for name, value in fields or ():
         if name not in _ELSEWHERE:
@@ -77,5 +77,5 @@ def overlap(one: Template, other: Template) -> bool:
     for mine, theirs in zip(one.segments, other.segments, strict=False):
         if mine is not None and theirs is not None and mine != theirs:
             return False
-    mine, theirs = len(one.segments), len(other.segments)
-    return mine == theirs or (one.tail and theirs > mine) or (other.tail and mine > theirs)
+    here, there = len(one.segments), len(other.segments)
+    return here == there or (one.tail and there > here) or (other.tail and here > there)

@@ -10,7 +10,7 @@ from seawall.http.cache_rules import Rules
 from seawall.http.dates import parse_http_date
 from seawall.http.directives import NOTHING, Directives, cache_control, list_of, targeted
 
-__all__ = ["Verdict", "judge", "storable_status"]
+__all__ = ["Verdict", "age_of", "judge"]
 
 KEPT_STATUS = frozenset({200, 203, 204, 301, 308})
 """What the policy's own time applies to; any other status is kept only if the answer says for how long."""
@@ -42,17 +42,12 @@ class Verdict:
     vary: tuple[bytes, ...]
 
 
-def storable_status(status: int) -> bool:
-    """Return whether answers with *status* can be kept if they say so: all final ones but parts and 304."""
-    return status >= 200 and status not in _NEVER
-
-
 def judge(
     rules: Rules,
     status: int,
     own: Mapping[bytes, bytes],
     now: float,
-    delay: float,
+    age: float,
     *,
     personal: bool,
     authorized: bool,
@@ -64,12 +59,12 @@ def judge(
         status: The answer's status.
         own: Its own header fields, by name, repeated ones combined.
         now: What time it is, in seconds since 1970.
-        delay: How many seconds the call took.
+        age: How old the answer is already.
         personal: Whether it is kept for its one caller.
         authorized: Whether the request had ``Authorization``, and no guard of the operation has judged that.
     """
     vary = tuple(dict.fromkeys(list_of(own.get(b"vary"))))
-    if not storable_status(status) or b"set-cookie" in own or b"*" in vary:
+    if status < 200 or status in _NEVER or b"set-cookie" in own or b"*" in vary:
         return None
     stated, expires = _stated(rules, own)
     if b"must-understand" in stated:
@@ -79,9 +74,9 @@ def judge(
         return None
     if b"private" in stated and not personal:
         return None
-    if authorized and not personal and (stated or expires or rules.ttl is None):
-        if not any(name in stated for name in _FOR_ALL):
-            return None
+    silent = not stated and expires is None and rules.ttl is not None  # then the policy has said it
+    if authorized and not personal and not silent and not any(name in stated for name in _FOR_ALL):
+        return None
     always = b"no-cache" in stated
     date = parse_http_date(own.get(b"date", b""), now=now)
     lifetime = _lifetime(stated, expires, date, now, personal=personal)
@@ -92,7 +87,7 @@ def judge(
         strict = True
     verdict = Verdict(
         lifetime=lifetime or 0.0,
-        age=_age(own.get(b"age"), date, now, delay),
+        age=age,
         always=always,
         while_revalidating=0.0 if strict else _or(stated, b"stale-while-revalidate", rules.stale_while_revalidate),
         if_error=0.0 if strict else _or(stated, b"stale-if-error", rules.stale_if_error),
@@ -130,8 +125,15 @@ def _lifetime(
     return 0.0 if end is None else max(0.0, end - (now if date is None else date))
 
 
-def _age(field: bytes | None, date: int | None, now: float, delay: float) -> float:
-    """Return how old the answer is by what it says itself; 0 for one that was made here (RFC 9111 §4.2.3)."""
+def age_of(own: Mapping[bytes, bytes], now: float, delay: float) -> float:
+    """Return how old an answer is by what it says itself; 0 for one that was made here (RFC 9111 §4.2.3).
+
+    Args:
+        own: Its own header fields.
+        now: What time it is, in seconds since 1970.
+        delay: How many seconds the call took that brought it.
+    """
+    field, date = own.get(b"age"), parse_http_date(own.get(b"date", b""), now=now)
     if field is None and date is None:
         return 0.0
     value = (field or b"").split(b",", 1)[0].strip(b" \t")

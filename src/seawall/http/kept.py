@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,13 +142,14 @@ class Kept:
         """Return it as it is given out; what is made holds for the rest of a second."""
         if now >= self.shown_until:
             age = max(0, int(now - self.born))
-            self.shown = self.show(b"hit; ttl=%d" % self.ttl(age), age)
+            self.shown = self.show(b"hit; ttl=%d" % self.ttl(now), age)
             self.shown_until = self.born + age + 1
         return self.shown
 
-    def ttl(self, age: int) -> int:
-        """Return how many seconds it is fresh; a negative number since when it is not."""
-        return -age if self.verdict is None else int(self.verdict.lifetime) - age
+    def ttl(self, now: float) -> int:
+        """Return how many whole seconds it is fresh; once it is not, a negative number (RFC 9211 §2.3)."""
+        lifetime = 0.0 if self.verdict is None else self.verdict.lifetime
+        return math.floor(self.born + lifetime - now)
 
     def show(self, how: bytes, age: int | None = None) -> Shown:
         """Return it whole, with what ``Cache-Status`` says."""

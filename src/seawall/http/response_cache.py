@@ -95,10 +95,11 @@ class ResponseCache:
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the look-up, and what is further in for those who find nothing."""
         look, begin = writer.bind("cache_look", self.look), writer.bind("cache_begin", self.begin)
+        self._emit_key(writer)
         shown = writer.bind("Shown", Shown)
-        writer.line(f"cached = {look}(call, headers, parts, raw_query)")
+        writer.line(f"cached = {look}(cache_key, headers)")
         with writer.block("if cached is None:"):
-            writer.line(f"cached = await {begin}(call, headers, path, parts, raw_query)")
+            writer.line(f"cached = await {begin}(cache_key, call, headers, path, parts)")
             with writer.block(f"if cached.__class__ is not {shown}:"):
                 writer.line("filling = cached")
                 with writer.block("if filling.stale is not None:"):
@@ -116,25 +117,46 @@ class ResponseCache:
                     writer.line("cached = filling.filled(status, content_type, body, call, headers)")
         writer.lines("held = cached", "status = held.status", "content_type = held.content_type", "body = held.body")
 
-    def _looker(self) -> Callable[[Call, dict[bytes, bytes], list[str], bytes], Shown | None]:
-        """Return the function that finds a fresh answer: everything it needs is at hand, since it is all a hit costs."""
-        responses, rules = self.responses, self.rules
-        find, now, tags = responses.kept.get, responses.now, responses.tags
-        key_of, current = self.key, self.current
-        heed = rules.heed
+    def _emit_key(self, writer: Writer) -> None:
+        """Write what the answer depends on, as far as that is known before there is one.
 
-        def look(call: Call, headers: dict[bytes, bytes], parts: list[str], raw_query: bytes) -> Shown | None:
-            if heed and b"cache-control" in headers:
+        The parameters of the path say all of it that an operation can see; an encoded slash is within one of them.
+        """
+        rules = self.rules
+        key = [writer.bind("cache_name", rules.name)]
+        if self._chosen is not None:
+            chosen, choose = writer.bind("representations", self._chosen), writer.bind("choose_kind", self._choose)
+            writer.lines(
+                'accept = headers.get(b"accept")',
+                f"cache_kind = ({chosen}.get(accept) or {choose}(accept))[1]",
+            )
+            key.append("cache_kind")
+        if rules.by_principal:
+            who = writer.bind("caller", caller)
+            writer.line(f"cache_who = None if call.principal is None else {who}(call.principal)")
+            key.append("cache_who")
+        writer.line(f"cache_query = {writer.bind('normal_query', quick_query)}(raw_query) if raw_query else ()")
+        key.append("cache_query")
+        key += [f"headers.get({writer.bind('varied', name)})" for name in rules.vary]
+        key += [f"parts[{place}]" for place in rules.places]
+        writer.line(f"cache_key = ({', '.join(key)})")
+
+    def _looker(self) -> Callable[[Any, dict[bytes, bytes]], Shown | None]:
+        """Return the function that finds a fresh answer; it is all that a hit costs."""
+        responses = self.responses
+        find, now, tags = responses.kept.get, responses.now, responses.tags
+        current, heed = self.current, self.rules.heed
+
+        def look(key: Any, headers: dict[bytes, bytes]) -> Shown | None:
+            kept = find(key)
+            if kept is None or (heed and b"cache-control" in headers):
                 return None
-            kept = find(key_of(call, headers, parts, raw_query))
-            if kept.__class__ is not Kept:
-                if kept is None:
-                    return None
-                kept = find((key_of(call, headers, parts, raw_query), kept.values(headers)))  # type: ignore[union-attr]
-                if kept is None:
+            if not isinstance(kept, Kept):
+                kept = find((key, kept.values(headers)))
+                if not isinstance(kept, Kept):
                     return None
             moment = now()
-            if moment >= kept.fresh_until or (kept.checked != tags.changes and not current(kept)):  # type: ignore[union-attr]
+            if moment >= kept.fresh_until or (kept.checked != tags.changes and not current(kept)):
                 return None
             if (
                 b"if-none-match" in headers
@@ -143,33 +165,13 @@ class ResponseCache:
                 or b"if-match" in headers
                 or b"if-unmodified-since" in headers
             ):
-                return kept.answer(headers, kept.hit(moment))  # type: ignore[union-attr]
-            return kept.shown if moment < kept.shown_until else kept.hit(moment)  # type: ignore[union-attr]
+                return kept.answer(headers, kept.hit(moment))
+            return kept.shown if moment < kept.shown_until else kept.hit(moment)
 
         return look
 
-    def key(self, call: Call, headers: Mapping[bytes, bytes], parts: list[str], raw_query: bytes) -> Any:
-        """Return what the answer depends on, as far as that is known before there is one.
-
-        The parts of the path say all of it that an operation can see: an encoded slash is within one of them.
-
-        Raises:
-            NotAcceptable: There is no representation that the caller takes.
-        """
-        rules = self.rules
-        kind = who = None
-        if self._chosen is not None:
-            accept = headers.get(b"accept")
-            kind = (self._chosen.get(accept) or self._choose(accept))[1]
-        if rules.by_principal and call.principal is not None:
-            who = caller(call.principal)
-        query = _query(raw_query) if raw_query else ()
-        if rules.vary:
-            return rules.name, kind, who, query, tuple([headers.get(name) for name in rules.vary]), *parts
-        return rules.name, kind, who, query, *parts
-
     async def begin(
-        self, call: Call, headers: dict[bytes, bytes], path: str, parts: list[str], raw_query: bytes
+        self, primary: Any, call: Call, headers: dict[bytes, bytes], path: str, parts: list[str]
     ) -> Shown | Filling:
         """Return an answer that another call makes or has made, or a filling: this call is to make one.
 
@@ -177,7 +179,6 @@ class ResponseCache:
             NotKept: The caller wants a kept answer only.
         """
         responses, rules = self.responses, self.rules
-        primary = self.key(call, headers, parts, raw_query)
         tags = (path_tag(path), *rules.tags_of(parts))
         asks = cache_control(headers[b"cache-control"]) if rules.heed and b"cache-control" in headers else None
         wait = LONGEST_WAIT if rules.timeout is None else min(rules.timeout, LONGEST_WAIT)
@@ -255,7 +256,7 @@ class ResponseCache:
         return responses.kept.put((primary, variants.values(headers)), kept)
 
     def _negotiated(self, name: bytes, *, coded: bool) -> bool:
-        """Return whether *name* makes no difference to what is kept: the key has its outcome, or it is applied later."""
+        """Return whether *name* makes no difference here: the key has its outcome, or it is applied afterwards."""
         return (name == b"accept-encoding" and not coded) or (name == b"accept" and self._chosen is not None)
 
     def current(self, kept: Kept) -> bool:
@@ -308,7 +309,7 @@ class ResponseCache:
         return None
 
     def pairs(self, status: int, content_type: bytes | None, body: bytes, own: Fields, more: Fields) -> Fields:
-        """Return the header fields of an answer; what the operation sets itself stands in the place of what all have."""
+        """Return the header fields of an answer; what the operation sets itself replaces what all answers have."""
         named = {name for name, _ in own}
         fields: Fields = []
         if content_type is not None:
@@ -338,7 +339,8 @@ def normal_query(raw: bytes) -> tuple[tuple[bytes, bytes], ...]:
 _remembered_query = lru_cache(maxsize=4096)(normal_query)
 
 
-def _query(raw: bytes) -> tuple[tuple[bytes, bytes], ...]:
+def quick_query(raw: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the same, remembered for queries that are short."""
     return _remembered_query(raw) if len(raw) <= _LONGEST_REMEMBERED else normal_query(raw)
 
 

@@ -163,7 +163,6 @@ class _Receive:
                 f"% (content_type, len(body), request_id, {base}, own_lines), body)"
             )
 
-
     def _emit_first(self, writer: Writer) -> None:
         writer.line("first = True")
         self._emit_held(writer, "write_first")

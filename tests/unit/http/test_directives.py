@@ -55,7 +55,9 @@ def test_targeted_fields_are_dictionaries(field, seconds):
     assert targeted(field).seconds(b"max-age") == seconds
 
 
-@pytest.mark.parametrize("field", [None, b"", b"max-age=60, &&&", b"max-age=60,", b"Max-Age=60", b"max-age = 60", b'a="x'])
+@pytest.mark.parametrize(
+    "field", [None, b"", b"max-age=60, &&&", b"max-age=60,", b"Max-Age=60", b"max-age = 60", b'a="x']
+)
 def test_one_mistake_makes_a_targeted_field_none(field):
     assert targeted(field) is None
 
