@@ -2,7 +2,9 @@
 
 Microseconds of CPU time per call, in this process, without sockets: the plans for ASGI and for the wire carrier are
 driven by one request that is the same each time. Rounds of all rows follow each other and the best of each counts. The
-operation does nothing but return a small value, which is the least a hit can save.
+operation does nothing but return a small value, which is the least a hit can save. The rows of ``server`` are the whole
+way from the bytes of a request to those of its answer: uvicorn's protocol with an ASGI function that does nothing but
+send the same answer, and the protocol of `seawall run`.
 """
 
 import argparse
@@ -16,10 +18,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it also runs by its path
 
+import uvicorn
+from uvicorn.server import ServerState
+
+from benchmarks.carrier import Nowhere
 from seawall import Service
+from seawall.protocol import ConnectionLimits
 from seawall.settings import Settings
 from seawall.settings.own import LogSettings
 from seawall.settings.telemetry import TelemetrySettings
+from seawall.wire import wire_protocol
 
 CALLS, ROUNDS = 20_000, 7
 HEADERS = {b"host": b"127.0.0.1:8000", b"accept": b"application/json", b"user-agent": b"benchmark/1.0"}
@@ -119,6 +127,36 @@ async def asgi(app: Any, path: str, query: bytes, headers: dict[bytes, bytes], s
     return took / calls * 1e6
 
 
+async def raw(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as the operation does, and do nothing else."""
+    body = b'{"id":7,"quantity":10}'
+    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def server(app: Any, protocol: Any, target: str, calls: int) -> float:
+    """Return the microseconds of CPU time of one request from its bytes to those of its answer."""
+    config = uvicorn.Config(app, http=protocol, log_config=None, access_log=False)
+    config.load()
+    state = ServerState()
+    state.default_headers = [(b"date", b"Thu, 01 Jan 2026 00:00:00 GMT")]
+    made: Any = config.http_protocol_class
+    connection, transport = made(config=config, server_state=state, app_state={}), Nowhere()
+    connection.connection_made(transport)
+    fields = "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in HEADERS.items())
+    request = f"GET {target} HTTP/1.1\r\n{fields}\r\n".encode()
+    began = time.process_time()
+    for _ in range(calls):
+        before = transport.answers
+        connection.data_received(request)
+        while not transport.last.endswith(b"}") or transport.answers == before:  # noqa: ASYNC110 - a round of the loop
+            await asyncio.sleep(0)
+        transport.last = b""
+    took = time.process_time() - began
+    return took / calls * 1e6
+
+
 async def measure(calls: int, rounds: int) -> dict[str, float]:
     """Return the best round of each row."""
     made = service()
@@ -126,6 +164,7 @@ async def measure(calls: int, rounds: int) -> dict[str, float]:
     built.use_wire()
     runs = {plan.name: plan.run for plan in built.wires}
     best: dict[str, float] = {}
+    protocol = wire_protocol(ConnectionLimits(65536, 200, 32768, 10.0, 100), built.surface)
     for _ in range(rounds):
         for name, operation, query, conditional, status in ROWS:
             headers = dict(HEADERS)
@@ -139,6 +178,13 @@ async def measure(calls: int, rounds: int) -> dict[str, float]:
             ):
                 key = f"{carrier}: {name}"
                 best[key] = min(best.get(key, took), took)
+        for name, app, http, target in (
+            ("raw ASGI function", raw, "httptools", "/"),
+            ("operation", made.asgi, protocol, "/plain/7"),
+            ("hit", made.asgi, protocol, "/kept/7"),
+        ):
+            took = await server(app, http, target, calls)
+            best[f"server: {name}"] = min(best.get(f"server: {name}", took), took)
     return best
 
 

@@ -14,12 +14,11 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-import msgspec
-
 from seawall.cache.cache import Cache
 from seawall.cache.local import Local
-from seawall.call import Call, Principal
+from seawall.call import Call
 from seawall.http.cache_rules import Rules
+from seawall.http.callers import Callers
 from seawall.http.directives import Directives, cache_control
 from seawall.http.filling import Filling, path_tag
 from seawall.http.kept import OVERHEAD, Fields, Kept, Shown, Variants
@@ -33,8 +32,6 @@ LONGEST_WAIT = 30.0
 _MOST_VARIED = 32
 """Header fields that answers of one target may depend on, all together; beyond that they are not kept."""
 _LONGEST_REMEMBERED = 256
-_FOR_A_WHILE = frozenset({"exp", "iat", "nbf", "jti"})
-"""Claims that differ between two tokens of one caller and say nothing about what he may see."""
 
 
 class Responses:
@@ -55,6 +52,7 @@ class Responses:
         self.most = options.max_value
         self.kept: Local[Kept | Variants] = Local(options.max_entries, options.max_bytes, lambda item: item.size)
         self.making: dict[Any, Filling] = {}
+        self.callers = Callers()
 
     async def forget(self, paths: list[str]) -> None:
         """Forget every answer of *paths*, here and in other processes; where they cannot be told, it stays so."""
@@ -132,7 +130,7 @@ class ResponseCache:
             )
             key.append("cache_kind")
         if rules.by_principal:
-            who = writer.bind("caller", caller)
+            who = writer.bind("caller", self.responses.callers)
             writer.line(f"cache_who = None if call.principal is None else {who}(call.principal)")
             key.append("cache_who")
         writer.line(f"cache_query = {writer.bind('normal_query', quick_query)}(raw_query) if raw_query else ()")
@@ -342,11 +340,3 @@ _remembered_query = lru_cache(maxsize=4096)(normal_query)
 def quick_query(raw: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """Return the same, remembered for queries that are short."""
     return _remembered_query(raw) if len(raw) <= _LONGEST_REMEMBERED else normal_query(raw)
-
-
-def caller(principal: Principal) -> bytes:
-    """Return everything about a caller that can make his answer another: subject, roles, scopes, claims."""
-    claims = {name: value for name, value in principal.claims.items() if name not in _FOR_A_WHILE}
-    return msgspec.msgpack.encode(
-        [principal.subject, principal.roles, principal.scopes, claims], order="deterministic", enc_hook=repr
-    )
