@@ -10,6 +10,8 @@ send the same answer, and the protocol of `seawall run`.
 import argparse
 import asyncio
 import json
+import os
+import platform
 import sys
 import time
 from dataclasses import dataclass, field
@@ -198,7 +200,9 @@ def main() -> None:
     for name in sorted(best):
         print(f"{best[name]:7.2f} µs  {name}")
     if options.json:
-        options.json.write_text(json.dumps({name: round(took, 3) for name, took in best.items()}, indent=2) + "\n")
+        machine = {"python": sys.version, "machine": platform.processor(), "cores": os.cpu_count()}
+        rows = {name: round(took, 3) for name, took in sorted(best.items())}
+        options.json.write_text(json.dumps({**machine, "microseconds": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

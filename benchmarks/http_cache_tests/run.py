@@ -90,13 +90,27 @@ def score(suite: Path, results: str) -> dict[str, Mapping[str, Any]]:
     return scored
 
 
+def summary(scored: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return how many tests of each kind passed, and what those said that did not."""
+    found: dict[str, Any] = {}
+    for name, each in scored.items():
+        kind = found.setdefault(each["kind"], {"passed": 0, "of": 0, "failed": {}})
+        kind["of"] += 1
+        if each["result"] in ("pass", "yes"):
+            kind["passed"] += 1
+        else:
+            said = each["said"]
+            kind["failed"][name] = [each["result"], said[1] if isinstance(said, list) else said]
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", type=Path, help="a clone of github.com/http-tests/cache-tests after npm install")
     parser.add_argument("--test", default="", help="run this one and print what went over the wire")
     parser.add_argument("--kind", default="required", help="list what failed of: required, optimal, check")
     parser.add_argument("--least", type=int, default=127, help="required tests that must pass")
-    parser.add_argument("--json", type=Path, help="write the suite's results there")
+    parser.add_argument("--json", type=Path, help="write the counts and what failed there")
     parser.add_argument("--log", type=Path, default=Path(os.devnull), help="what the processes print")
     options = parser.parse_args()
     with options.log.open("wb") as log:
@@ -104,9 +118,9 @@ def main() -> int:
     if options.test:
         print(output)
         return 0
-    if options.json:
-        options.json.write_text(output)
     scored = score(options.suite, output)
+    if options.json:
+        options.json.write_text(json.dumps(summary(scored), indent=2) + "\n")
     for kind in ("required", "optimal", "check"):
         counts = Counter(each["result"] for each in scored.values() if each["kind"] == kind)
         print(f"{kind}: {counts['pass'] + counts['yes']} of {counts.total()}  {dict(counts)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Annotated
 
 from starlette.responses import HTMLResponse, Response
@@ -10,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from seawall import Header, Service
 from seawall.cache import CachePolicy
 
+logger = logging.getLogger("kept")
 service = Service("kept")
 calls: list[str] = []
 
@@ -51,6 +53,7 @@ async def read_slow() -> str:
     number = calls.count("slow")
     if number > 1:
         await asyncio.sleep(1)
+    logger.warning("slow call %d is over", number)
     return str(number)
 
 
