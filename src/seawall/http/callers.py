@@ -23,8 +23,8 @@ def caller(principal: Principal) -> bytes:
 class Callers:
     """Remembers what `caller` returns of principals that come again, as those of verified tokens do.
 
-    They are told apart as objects: it would cost as much to compare them as to encode one. A principal is frozen, claims
-    included; to know more of a caller, a guard makes another one.
+    They are told apart as objects: it would cost as much to compare them as to encode one. A principal is frozen, and so
+    are its claims; to know more of a caller, a guard makes another one.
 
     Args:
         most: How many are remembered; they are kept alive for that time.

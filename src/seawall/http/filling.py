@@ -22,6 +22,8 @@ __all__ = ["Filling", "path_tag", "strong_etag"]
 
 _UNAVAILABLE = frozenset({500, 502, 503, 504})
 """Errors in whose stead an old answer may stand (RFC 5861 §4)."""
+_LATER = frozenset({408, 429})
+"""Refusals that say nothing of what was asked for."""
 _KEPT_AT_304 = frozenset({b"content-encoding", b"content-range"})
 """What a 304 says nothing about: the bytes stay as they are (RFC 9111 §3.2)."""
 
@@ -109,6 +111,8 @@ class Filling:
         stored = False
         if kept.verdict is not None and self._store and self.joinable():
             stored = cache.keep(self._key, kept, headers)
+        if not stored and self._store and status < 500:
+            self._drop()
         useful = stored and responses.now() < kept.fresh_until
         self._over(kept if useful else None)
         return kept.answer(self._asked, kept.show(why + b"; stored" if stored else why, self._age(kept) or None))
@@ -128,6 +132,8 @@ class Filling:
             why = b"fwd=stale; fwd-status=%d" % getattr(error, "status", 500)
             return old.answer(self._asked, old.show(why, self._age(old)))
         self._restore(headers)
+        if isinstance(error, Problem) and error.status < 500 and error.status not in _LATER:
+            self._drop()
         self._over(error)
         return None
 
@@ -167,7 +173,7 @@ class Filling:
             if etag is None and status == 200:
                 etag = strong_etag(body, content_type)
                 more.append((b"etag", etag))
-            if b"cache-control" not in named and rules.cache_control is not None:
+            if not (b"cache-control" in named or b"expires" in named) and rules.cache_control is not None:
                 more.append((b"cache-control", rules.cache_control))
         return Kept(
             status=status,
@@ -185,6 +191,11 @@ class Filling:
             checked=-1,
             size=weight(self._key, body, kept),
         )
+
+    def _drop(self) -> None:
+        """Forget what the operation has said something else of since, which may not be kept: it is no longer true."""
+        if self._old is not None:
+            self._cache.responses.kept.drop(self._key)
 
     def _age(self, kept: Kept) -> int:
         return max(0, int(self._cache.responses.now() - kept.born))

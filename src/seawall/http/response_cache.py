@@ -232,7 +232,7 @@ class ResponseCache:
     def keep(self, key: Any, kept: Kept, headers: Mapping[bytes, bytes]) -> bool:
         """Keep an answer, apart from others of its target if it depends on header fields that are not in the key."""
         responses, verdict = self.responses, kept.verdict
-        if kept.size > responses.most or verdict is None:
+        if verdict is None or len(kept.body) + OVERHEAD > responses.most:
             return False
         rules = self.rules
         coded = kept.named(b"content-encoding") is not None

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from seawall import Forbidden, NotFound, TooManyRequests
 from seawall.cache import CachePolicy
 from seawall.http.dates import http_date
 from support.exchange import scope_of
@@ -232,6 +233,51 @@ async def test_a_refresh_that_fails_leaves_the_old_answer_for_its_time(manual_cl
     for _ in range(2):
         assert (await origin.get()).body == b"answer 1"
     assert origin.calls == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "gone"),
+    [
+        (200, {"Cache-Control": "no-store"}, True),
+        (200, {"Cache-Control": "private"}, True),
+        (404, {}, True),
+        (500, {}, False),
+        (503, {"Cache-Control": "no-store"}, False),
+    ],
+)
+async def test_what_is_no_longer_true_is_not_given_out_again(manual_clock, status, said, gone):
+    kept = {"Cache-Control": "max-age=5, stale-while-revalidate=60, stale-if-error=60"}
+    origin = Origin(manual_clock, OPEN, kept, said)
+    origin.statuses = [200, status]
+    await origin.get()
+    manual_clock.advance(6)
+    assert (await origin.get()).body == b"answer 1"
+    assert ((await origin.get()).body != b"answer 1") is gone
+
+
+@pytest.mark.parametrize(("problem", "gone"), [(NotFound, True), (Forbidden, True), (TooManyRequests, False)])
+async def test_a_refusal_by_the_operation_ends_what_it_said_before(manual_clock, problem, gone):
+    app, calls = made(manual_clock), []
+
+    @app.get("/x", cache=CachePolicy(5, stale_while_revalidate=60))
+    async def read() -> str:
+        calls.append(1)
+        if len(calls) > 1:
+            raise problem("no")
+        return "old"
+
+    await get(app)
+    manual_clock.advance(6)
+    assert (await get(app)).body == b'"old"'
+    assert ((await get(app)).status == problem.status) is gone
+
+
+async def test_head_has_no_parts(manual_clock):
+    origin = Origin(manual_clock, OPEN, {"Cache-Control": "max-age=60"})
+    for _ in range(2):
+        head = await origin.get(method="HEAD", range="bytes=0-1")
+        assert (head.status, head.body, fields(head)[b"content-length"]) == (200, b"", b"8")
+    assert origin.calls == 1
 
 
 async def test_authorization_needs_to_be_told_that_it_does_not_matter(manual_clock):
