@@ -23,7 +23,7 @@ def caller(principal: Principal) -> bytes:
 class Callers:
     """Remembers what `caller` returns of principals that come again, as those of verified tokens do.
 
-    They are told apart as objects: it would cost as much to compare them as to encode one. A principal is frozen, and so
+    They are told apart as objects: to compare them would cost as much as to encode one. A principal is frozen, and so
     are its claims; to know more of a caller, a guard makes another one.
 
     Args:
