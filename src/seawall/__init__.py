@@ -3,6 +3,7 @@
 from seawall.call import Call, Principal, TraceContext, current_call
 from seawall.concurrency import fan_out
 from seawall.group import Group, RouteOptions
+from seawall.http.conditional import check_preconditions
 from seawall.http.cookies import delete_cookie, set_cookie
 from seawall.http.parameters import Body, Check, Cookie, Form, Header, Path, Query
 from seawall.http.reply import Reply
@@ -29,8 +30,10 @@ from seawall.problems import (
     Misdirected,
     NotAcceptable,
     NotFound,
+    NotKept,
     Overloaded,
     PreconditionFailed,
+    PreconditionRequired,
     Problem,
     RequestTimeout,
     SeawallError,
@@ -74,6 +77,7 @@ __all__ = [
     "Misdirected",
     "NotAcceptable",
     "NotFound",
+    "NotKept",
     "Operation",
     "Overloaded",
     "Path",
@@ -81,6 +85,7 @@ __all__ = [
     "Policy",
     "PolicyOptions",
     "PreconditionFailed",
+    "PreconditionRequired",
     "Principal",
     "Problem",
     "Query",
@@ -97,6 +102,7 @@ __all__ = [
     "UriTooLong",
     "Versions",
     "__version__",
+    "check_preconditions",
     "current_call",
     "delete_cookie",
     "fan_out",

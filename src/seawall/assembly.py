@@ -229,12 +229,12 @@ def assemble(service: Service) -> Built:
     watch = ClientWatch(service.clock)
     identity = Identity(service)
     composer = _composer(service, settings, deadlines, watch, identity)
-    cached_paths = frozenset(route.path for route in routes if route.policy.cache is not None)
-    if cached_paths:
+    cached = tuple(route.template for route in routes if route.policy.cache is not None)
+    if cached:
         from seawall.http.response_cache import Responses  # noqa: PLC0415 - for services that keep answers
 
-        responses = Responses(service.cache, service.clock.monotonic)
-        composer = replace(composer, responses=responses, cached_paths=cached_paths)
+        responses = Responses(service.cache, service.clock.monotonic, service.clock.time)
+        composer = replace(composer, responses=responses, cached=cached)
     documents = DocumentSource()
     own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)

@@ -56,6 +56,7 @@ class Call(msgspec.Struct, eq=False, weakref=True):
         problem: The type of the problem it was answered with, if it was.
         guard: The guard that refused it, if one did.
         span: Its span in a trace, where traces are recorded; see `seawall.telemetry.traces`.
+        answered: Whether the client has its answer, and the call goes on for those who come after.
     """
 
     id: bytes
@@ -71,6 +72,7 @@ class Call(msgspec.Struct, eq=False, weakref=True):
     problem: str = ""
     guard: str = ""
     span: Any = None
+    answered: bool = False
 
     @property
     def request_id(self) -> str:
@@ -103,8 +105,11 @@ class Call(msgspec.Struct, eq=False, weakref=True):
         """Cancel the call, which runs in *task*; return whether that was done.
 
         A call is cancelled once, for the first reason that there is, and then left to give back what it holds. So
-        is a call within another that has been ended: the cancellation of the outer one is on its way to it.
+        is a call within another that has been ended: the cancellation of the outer one is on its way to it. A client
+        that has its answer may go.
         """
+        if why == "disconnect" and self.answered:
+            return False
         call: Call | None = self
         while call is not None:
             if call.ended:

@@ -23,11 +23,13 @@
         ├── UnsupportedMediaType  415
         ├── Misdirected           421
         ├── InvalidInput          422  carries errors, each with its place
+        ├── PreconditionRequired  428  the change must say what it is about
         ├── TooManyRequests       429
         ├── HeadersTooLarge       431
         ├── InternalError         500  says nothing of what went wrong inside
         ├── Unavailable           503
         │   └── Overloaded        503  there is too much to do; carries Retry-After
+        ├── NotKept               504  only a kept answer was asked for, and there is none
         └── DeadlineExceeded      504
 
 A service adds its own by subclassing the one whose status fits::
@@ -63,8 +65,10 @@ __all__ = [
     "Misdirected",
     "NotAcceptable",
     "NotFound",
+    "NotKept",
     "Overloaded",
     "PreconditionFailed",
+    "PreconditionRequired",
     "Problem",
     "RequestTimeout",
     "SeawallError",
@@ -283,6 +287,14 @@ class InvalidInput(Problem):
     title = "Invalid input"
 
 
+class PreconditionRequired(Problem):
+    """428: the change must say in ``If-Match`` which version it is about."""
+
+    status = 428
+    type = "urn:problem-type:seawall:precondition-required"
+    title = "Precondition required"
+
+
 class TooManyRequests(Problem):
     """429: the caller has used up its allowance; ``Retry-After`` says when to come back."""
 
@@ -320,6 +332,14 @@ class Overloaded(Unavailable):
 
     type = "urn:problem-type:seawall:overloaded"
     title = "Overloaded"
+
+
+class NotKept(Problem):
+    """504: the caller wants a kept answer only, and there is none."""
+
+    status = 504
+    type = "urn:problem-type:seawall:not-kept"
+    title = "Not kept"
 
 
 class DeadlineExceeded(Problem):

@@ -127,6 +127,18 @@ class WireRequest:
         """Write the whole answer, and go on to the next request."""
         self._protocol.answer(self, status, fields, body)
 
+    def write_dated(self, status: int, fields: bytes, body: bytes) -> None:
+        """Write an answer that says itself when it was made."""
+        self._protocol.answer(self, status, fields, body, dated=True)
+
+    def write_first(self, status: int, fields: bytes, body: bytes) -> None:
+        """Write such an answer and leave the running task, which goes on, with the server."""
+        task: Any = asyncio.current_task()
+        tasks = self._protocol.tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        self._protocol.answer(self, status, fields, body, dated=True)
+
     def fail(self) -> None:
         """Close the connection: no answer could be made."""
         self._protocol.transport.close()
@@ -234,8 +246,8 @@ class WireProtocol(BoundedProtocol):
         else:
             _start_asgi(self, cycle, app)
 
-    def answer(self, request: WireRequest, status: int, fields: bytes, body: bytes) -> None:
-        """Write an answer in one piece and begin the next queued request."""
+    def answer(self, request: WireRequest, status: int, fields: bytes, body: bytes, *, dated: bool = False) -> None:
+        """Write an answer in one piece and begin the next queued request; one that is *dated* has a date of its own."""
         request.response_complete = True
         transport = self.transport
         if transport.is_closing():
@@ -245,21 +257,24 @@ class WireProtocol(BoundedProtocol):
         standing = self.standing
         if standing.source is not state.default_headers:
             standing.refresh(state.default_headers)
+        lines = standing.undated if dated else standing.lines
         if not request.keep_alive:
-            transport.write(b"%b%b%bconnection: close\r\n\r\n%b" % (STATUS_LINE[status], standing.lines, fields, body))
+            transport.write(b"%b%b%bconnection: close\r\n\r\n%b" % (STATUS_LINE[status], lines, fields, body))
             transport.close()
             return
-        transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], standing.lines, fields, body))
+        transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], lines, fields, body))
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
 
-    def answer_last(self, request: WireRequest, status: int, fields: bytes, body: bytes) -> None:
+    def answer_last(
+        self, request: WireRequest, status: int, fields: bytes, body: bytes, *, dated: bool = False
+    ) -> None:
         """Answer as `answer` does, and end the connection unless another request has begun to come."""
         if self.scope is request.scope:
             request.keep_alive = False
-        _answer(self, request, status, fields, body)
+        _answer(self, request, status, fields, body, dated=dated)
 
     @classmethod
     def begin_drain(cls) -> None:
@@ -333,11 +348,13 @@ class StandingFields:
 
     source: list[tuple[bytes, bytes]]
     lines: bytes = b""
+    undated: bytes = b""
 
     def refresh(self, source: list[tuple[bytes, bytes]]) -> None:
         """Encode *source*."""
         self.source = source
         self.lines = b"".join(b"%b: %b\r\n" % field for field in source)
+        self.undated = b"".join(b"%b: %b\r\n" % field for field in source if field[0].lower() != b"date")
 
 
 def wire_protocol(limits: ConnectionLimits, surface: Surface) -> type[WireProtocol]:

@@ -19,29 +19,35 @@ class CachePolicy:
     """How the answers of an operation are cached: here, and by those on the way to the caller (RFC 9111).
 
     Args:
-        ttl: Seconds (or ``"30s"``) an answer is fresh.
+        ttl: Seconds (or ``"30s"``) an answer is fresh that does not say so itself; None keeps those alone that do.
         public: Whether caches on the way may keep it for everybody; None for: if the operation is open.
         by_principal: Whether each caller has answers of his own; None for: if the operation is closed.
         vary: Request header fields on which the answer depends, besides those the operation takes as parameters.
         tags: By which ``service.cache.invalidate_tags`` outdates answers; ``{name}`` is a parameter of the path.
-        stale_while_revalidate: Seconds in which others get the old answer while one call makes a new one (RFC 5861).
+        stale_while_revalidate: Seconds in which callers get the old answer while a call makes a new one (RFC 5861).
         stale_if_error: Seconds in which the old answer stands in for an error of the service (RFC 5861).
+        heed_requests: Whether ``Cache-Control`` of a request is followed. Then a caller can have the operation run: it
+            is for callers who are known.
+        targets: Fields of answers that are meant for this cache (RFC 9213), such as ``CDN-Cache-Control``; the first of
+            them that is there counts in the place of ``Cache-Control``.
 
     Raises:
         ValueError: A value is impossible.
     """
 
-    ttl: float
+    ttl: float | None
     public: bool | None
     by_principal: bool | None
     vary: tuple[str, ...]
     tags: tuple[str, ...]
     stale_while_revalidate: float
     stale_if_error: float
+    heed_requests: bool
+    targets: tuple[str, ...]
 
     def __init__(
         self,
-        ttl: float | str,
+        ttl: float | str | None,
         *,
         public: bool | None = None,
         by_principal: bool | None = None,
@@ -49,27 +55,35 @@ class CachePolicy:
         tags: Iterable[str] = (),
         stale_while_revalidate: float | str = 0,
         stale_if_error: float | str = 0,
+        heed_requests: bool = False,
+        targets: Iterable[str] = (),
     ) -> None:
-        if isinstance(vary, str) or isinstance(tags, str):
-            raise ValueError("vary and tags must be several; write ['…']")  # noqa: TRY004 - a wrong value
-        fields = tuple(dict.fromkeys(name.lower() for name in vary))
-        for name in fields:
-            if not _TOKEN.fullmatch(name):
-                raise ValueError(f"vary: {name!r} is no name of a header field")
+        if isinstance(vary, str) or isinstance(tags, str) or isinstance(targets, str):
+            raise ValueError("vary, tags and targets must be several; write ['…']")  # noqa: TRY004 - a wrong value
         if public and by_principal:
             raise ValueError("what is kept for each caller cannot be public")
         for name, value in (
-            ("ttl", seconds(ttl)),
+            ("ttl", None if ttl is None else seconds(ttl)),
             ("public", public),
             ("by_principal", by_principal),
-            ("vary", fields),
+            ("vary", _names("vary", vary)),
             ("tags", tuple(tags)),
             ("stale_while_revalidate", seconds(stale_while_revalidate)),
             ("stale_if_error", seconds(stale_if_error)),
+            ("heed_requests", heed_requests),
+            ("targets", _names("targets", targets)),
         ):
             object.__setattr__(self, name, value)
-        if not 1 <= self.ttl <= LONGEST:
+        if self.ttl is not None and not 1 <= self.ttl <= LONGEST:
             raise ValueError("it must be from 1 second to 365 days")
+
+
+def _names(option: str, given: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.lower() for name in given))
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{option}: {name!r} is no name of a header field")
+    return names
 
 
 def cache_policy(value: object) -> CachePolicy | None:

@@ -18,13 +18,15 @@ class Tags:
         most: How many tags are remembered.
     """
 
-    __slots__ = ("_known", "_most", "_next", "epoch")
+    __slots__ = ("_known", "_most", "_next", "changes", "epoch")
 
     def __init__(self, most: int = 100_000) -> None:
         self._known: dict[str, int] = {}
         self._most = most
         self._next = count(1).__next__
         self.epoch = 0
+        self.changes = 0
+        """How often anything has been invalidated: while it stays the same, what was current is current."""
 
     def versions(self, tags: tuple[str, ...]) -> tuple[int, ...]:
         """Return the present versions of *tags*."""
@@ -41,8 +43,10 @@ class Tags:
             self.forget()
         for tag in tags:
             self._known[tag] = self._next()
+        self.changes += 1
 
     def forget(self) -> None:
         """Outdate every entry that has tags."""
         self._known.clear()
         self.epoch += 1
+        self.changes += 1

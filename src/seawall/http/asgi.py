@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from seawall.http.exchange import (
+    HELD,
     AnswerForm,
     Exchange,
     emit_call,
     emit_compression,
     emit_fields,
+    emit_held,
     emit_hsts,
     merge_fields,
 )
@@ -102,18 +104,42 @@ class _Receive:
         with writer.block("if len(headers) != len(fields):"):
             writer.line(f"headers = {writer.bind('merge_fields', merge_fields)}(fields)")
         writer.lines('path = scope["path"]', 'raw_query = scope["query_string"]', 'scheme = scope["scheme"]')
+        if self.answer.kept:
+            writer.line("held = None")
+            writer.answer_first = lambda: self._emit_held(writer)
         emit_call(writer, self.exchange, self.answer.operation, 'scope.get("client")', inner)
         if self.answer.deliver is not None:
             with writer.block("if body is None:"):  # it has been sent: see `Send`, and mounts
                 writer.line("return")
         with writer.block("if status == 499:"):  # the client is gone: see Disconnected
             writer.line("return")
+        if self.answer.kept:
+            with writer.block("if call.answered:"):
+                writer.line("return")
+            with writer.block(f"if {HELD}:"):
+                self._emit_held(writer)
+                writer.line("return")
         emit_fields(writer, self.answer)
         emit_compression(writer, self.answer)
         writer.lines(
             'await send({"type": "http.response.start", "status": status, "headers": out})',
             'await send({"type": "http.response.body", "body": body})',
         )
+
+    def _emit_held(self, writer: Writer) -> None:
+        def send(body: str) -> None:
+            writer.lines(
+                'await send({"type": "http.response.start", "status": held.status, "headers": out})',
+                f'await send({{"type": "http.response.body", "body": {body}}})',
+            )
+
+        def plain() -> None:
+            writer.line('out = [*held.pairs, (b"x-request-id", request_id)]')
+            with writer.block("if call.fields:"):
+                writer.line("out += call.fields")
+            send("held.body")
+
+        emit_held(writer, self.answer, send, plain)
 
 
 @dataclass(frozen=True, slots=True)

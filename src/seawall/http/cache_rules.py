@@ -5,56 +5,55 @@ from __future__ import annotations
 from dataclasses import dataclass
 from string import Formatter
 
+from starlette.responses import FileResponse, StreamingResponse
+
 from seawall.http.binding import Source
-from seawall.http.encoding import returns_response
+from seawall.http.conditional import CONDITIONS
 from seawall.http.route import Route
+from seawall.operation import bare, union_members
 from seawall.plan import Place
 from seawall.problems import DeclarationError
 from seawall.units import duration_text
 
 __all__ = ["Rules", "rules_of"]
 
-_NEVER = (b"no-store", b"no-cache", b"private")
-_BUILT_IN_VARY = frozenset({b"accept", b"accept-encoding"})
+_STREAMS = (StreamingResponse, FileResponse)
+_CONDITIONS = frozenset(name.decode() for name in CONDITIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What one operation's policy comes to; times are seconds."""
+    """What one operation's policy comes to; times are seconds.
+
+    ``ttl`` is None where each answer says itself how long it is fresh. ``judged`` says that a guard of the operation
+    looks at ``Authorization``, so that no answer needs to say that it may be kept in spite of it; ``places`` are those
+    of the parameters among the parts of the path.
+    """
 
     name: str
-    ttl: float
+    ttl: float | None
     stale_while_revalidate: float
     stale_if_error: float
     timeout: float | None
     by_principal: bool
+    judged: bool
+    heed: bool
+    targets: tuple[bytes, ...]
     vary: tuple[bytes, ...]
-    cache_control: bytes
+    cache_control: bytes | None
     vary_field: tuple[bytes, bytes] | None
     tags: tuple[tuple[str, tuple[int, ...]], ...]
+    places: tuple[int, ...]
 
     @property
     def note(self) -> str:
         """The rules, for people."""
         who = "each caller's own" if self.by_principal else "one for all"
-        return f"{duration_text(self.ttl)}, {who}"
+        return f"{'as each answer says' if self.ttl is None else duration_text(self.ttl)}, {who}"
 
     def tags_of(self, parts: list[str]) -> tuple[str, ...]:
         """Return the tags of an answer to the path that splits into *parts*."""
         return tuple([text.format(*[parts[index] for index in places]) for text, places in self.tags])
-
-    def may_keep(self, own: list[tuple[bytes, bytes]]) -> bool:
-        """Return whether an answer with *own* header fields may be kept for others who ask the same."""
-        for name, value in own:
-            if name == b"set-cookie":
-                return False
-            if name == b"cache-control" and any(word in value.lower() for word in _NEVER):
-                return False
-            if name == b"vary":
-                fields = {field.strip().lower() for field in value.split(b",")}
-                if not fields <= {*self.vary, *_BUILT_IN_VARY}:
-                    return False
-        return True
 
 
 def rules_of(route: Route) -> Rules:
@@ -70,15 +69,19 @@ def rules_of(route: Route) -> Rules:
             f"{where}: cache is for GET (which answers HEAD too), and this is {route.method}; write cache=None, or "
             "move cache from the service or group to its GET operations."
         )
-    if returns_response(route.operation.returns):
-        raise DeclarationError(f"{where}: cache keeps encoded values, not responses of its own; return a value.")
+    for kind in union_members(route.operation.returns):
+        if isinstance(bare(kind), type) and issubclass(bare(kind), _STREAMS):
+            raise DeclarationError(
+                f"{where}: cache keeps answers that are whole, not {bare(kind).__name__}; return a value or a Response."
+            )
     sources = {bound.source for bound in route.bounds}
     if sources & {Source.BODY, Source.FORM, Source.REQUEST}:
         raise DeclarationError(f"{where}: cache cannot tell bodies or whole requests apart; take typed parameters.")
-    if Source.CALL in sources and not cached.vary:
+    if Source.CALL in sources and not cached.vary and cached.ttl is not None:
         raise DeclarationError(
             f"{where}: it takes the Call, through which it can read every header field, and cache cannot know which "
-            "make a difference; take them as parameters, or name them: cache=CachePolicy(…, vary=['x-field'])."
+            "make a difference; take them as parameters, name them: cache=CachePolicy(…, vary=['x-field']), or let "
+            "each answer say it in Vary: cache=CachePolicy(None)."
         )
     if (policy.allow is not None or any(bound.checks for bound in route.bounds)) and cached.by_principal is not True:
         raise DeclarationError(
@@ -102,9 +105,12 @@ def rules_of(route: Route) -> Rules:
     headers = [bound.wire.lower() for bound in route.bounds if bound.source is Source.HEADER]
     headers += [field.wire.lower() for bound in route.bounds if bound.source is Source.HEADER for field in bound.fields]
     cookies = ["cookie"] if Source.COOKIE in sources else []
-    vary = tuple(dict.fromkeys([*cached.vary, *headers, *cookies]))
-    shown = dict.fromkeys([*vary, *(("authorization", "cookie") if personal else ())])
-    directives = ["public" if public else "private", f"max-age={int(cached.ttl)}"]
+    # Conditions are the cache's to answer; an operation that takes one is told what is kept.
+    names = [name for name in dict.fromkeys([*cached.vary, *headers, *cookies]) if name not in _CONDITIONS]
+    shown = dict.fromkeys([*names, *(("authorization", "cookie") if personal else ())])
+    # Whoever reads header fields may make links of the host, which is a part of the target (RFC 9111 §2).
+    vary = dict.fromkeys([*names, *(("host",) if Source.CALL in sources else ())])
+    directives = ["public" if public else "private", f"max-age={int(cached.ttl or 0)}"]
     if cached.stale_while_revalidate:
         directives.append(f"stale-while-revalidate={int(cached.stale_while_revalidate)}")
     if cached.stale_if_error:
@@ -116,18 +122,26 @@ def rules_of(route: Route) -> Rules:
         stale_if_error=cached.stale_if_error,
         timeout=policy.timeout,
         by_principal=by_principal or not policy.closed,
+        judged=policy.closed,
+        heed=cached.heed_requests,
+        targets=tuple(name.encode() for name in cached.targets),
         vary=tuple(name.encode() for name in vary),
-        cache_control=", ".join(directives).encode(),
+        cache_control=None if cached.ttl is None else ", ".join(directives).encode(),
         vary_field=(b"vary", ", ".join(shown).encode()) if shown else None,
         tags=tuple(_tag(text, route) for text in cached.tags),
+        places=tuple(_places(route)),
     )
+
+
+def _places(route: Route) -> list[int]:
+    """Return where in the parts of the path its parameters are."""
+    return [index for index, segment in enumerate(route.template.segments, 1) if segment is None]
 
 
 def _tag(text: str, route: Route) -> tuple[str, tuple[int, ...]]:
     """Return *text* with its names replaced by ``{}``, and where in the path's parts their values are."""
     where = route.operation.where
-    places = iter(index for index, segment in enumerate(route.template.segments, 1) if segment is None)
-    by_name = dict(zip(route.template.names, places, strict=True))
+    by_name = dict(zip(route.template.names, _places(route), strict=True))
     result, used = "", []
     try:
         for literal, name, spec, conversion in Formatter().parse(text):

@@ -16,12 +16,13 @@ from seawall.http.checks import Checks
 from seawall.http.compression_asgi import Compression
 from seawall.http.deliver import Deliver
 from seawall.http.edge import Cors, Hosts
-from seawall.http.encoding import AllRepresentations, Encode, Invoke, returns_response
+from seawall.http.encoding import AllRepresentations, Encode, Invoke, is_response, returns_response
 from seawall.http.exchange import AnswerForm, Exchange
+from seawall.http.forgetting import Forgetting, overlap
 from seawall.http.forms import FormLimits
 from seawall.http.mounts import Mount, Mounted, already_sent
-from seawall.http.response_cache import Forgetting, ResponseCache, Responses
-from seawall.http.route import Route
+from seawall.http.response_cache import ResponseCache, Responses
+from seawall.http.route import Route, Template
 from seawall.http.surface import Settle
 from seawall.http.versions import Versions, farewell_fields
 from seawall.http.wire import WireCarrier
@@ -70,7 +71,7 @@ class Composer:
         bases: Header fields of answers, one object for all that are equal.
         unlimited: Keeps the deadlines that callers bring where a policy has none; None if they cannot bring any.
         responses: Where answers are kept; None where no policy asks for that.
-        cached_paths: The paths whose answers are kept.
+        cached: The paths whose answers are kept.
     """
 
     exchange: Exchange
@@ -86,7 +87,7 @@ class Composer:
     bases: dict[Fields, Fields] = field(default_factory=dict)
     unlimited: Fragment | None = None
     responses: Responses | None = None
-    cached_paths: frozenset[str] = frozenset()
+    cached: tuple[Template, ...] = ()
 
     def guards(self, policy: Policy) -> Iterator[Fragment]:
         """Return everything that *policy* asks to stand guard."""
@@ -107,9 +108,7 @@ class Composer:
 
     def wire(self, route: Route) -> Plan | None:
         """Compile the plan of one route for the server's own protocol class, or None for one that needs ASGI."""
-        needs_asgi = returns_response(route.operation.returns) or any(
-            bound.source in (Source.REQUEST, Source.FORM) for bound in route.bounds
-        )
+        needs_asgi = own_response(route) or any(bound.source in (Source.REQUEST, Source.FORM) for bound in route.bounds)
         return None if needs_asgi else self._route(route, WireCarrier(self.exchange))
 
     def _route(self, route: Route, carrier: HttpCarrier) -> Plan:
@@ -128,10 +127,11 @@ class Composer:
             base=self._base(route),
             empty=encode.empty or route.policy.cache is not None,  # a 304 has no body
             compressor=compressor,
-            deliver=Deliver(compressor, self.failures) if returns_response(route.operation.returns) else None,
+            deliver=Deliver(compressor, self.failures) if own_response(route) else None,
             # Who takes the request itself may read messages at any time: they are not to be read by anybody else.
             cancels=route.policy.on_disconnect == "cancel"
             and all(bound.source is not Source.REQUEST for bound in route.bounds),
+            kept=self.responses is not None and route.policy.cache is not None,
         )
         watch = carrier.watch(answer)
         fragments: list[Fragment] = [
@@ -162,9 +162,10 @@ class Composer:
         if route.policy.cache is not None:
             kinds = encode.representations()
             kept = (None, None) if kinds is None else (kinds.chosen, kinds.choose)
-            yield ResponseCache(self.responses, rules_of(route), *kept)
-        elif route.method not in ("GET", "HEAD", "OPTIONS") and route.path in self.cached_paths:
-            yield Forgetting(self.responses)
+            yield ResponseCache(self.responses, rules_of(route), self._base(route), *kept)
+        elif route.method not in ("GET", "HEAD", "OPTIONS"):
+            own = any(overlap(route.template, cached) for cached in self.cached)
+            yield Forgetting(self.responses, own=own, responds=own_response(route))
 
     def _on_request(self, guard: Fragment, route: Route, carrier: HttpCarrier) -> Fragment:
         if not looks_at_request(guard):
@@ -206,7 +207,9 @@ class Composer:
         return self._compile(Operation("", _nothing, (), None), policy, fragments, None, carrier)
 
     def _base(self, route: Route) -> Fields:
-        vary = [VARY_ACCEPT]
+        # A response of the operation's own has one representation, whatever the client accepts.
+        whole = route.policy.cache is not None and is_response(route.operation.returns)
+        vary = [] if whole else [VARY_ACCEPT]
         if route.version is not None and self.versions is not None and self.versions.vary is not None:
             vary.append((b"vary", self.versions.vary))
         base = (*self.exchange.base, *vary, *farewell_fields(route.policy))
@@ -233,6 +236,11 @@ class Composer:
             method=method,
             path=path,
         )
+
+
+def own_response(route: Route) -> bool:
+    """Return whether answers can be ASGI applications of their own; kept ones never are."""
+    return route.policy.cache is None and returns_response(route.operation.returns)
 
 
 def needs_of(guards: Sequence[Fragment], operation: Operation, resources: Resources) -> list[Any]:

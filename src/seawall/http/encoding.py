@@ -21,7 +21,7 @@ from seawall.plan import Place, Writer
 from seawall.problems import NotAcceptable
 from seawall.resources import CallResources
 
-__all__ = ["AllRepresentations", "Encode", "Invoke", "returns_response"]
+__all__ = ["AllRepresentations", "Encode", "Invoke", "is_response", "returns_response", "whole_response"]
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
@@ -71,6 +71,7 @@ class Encode:
         self._remembered = remembered
         self._returns = route.operation.returns
         self._version = version
+        self._kept = route.policy.cache is not None
 
     @property
     def empty(self) -> bool:
@@ -79,7 +80,9 @@ class Encode:
 
     def representations(self) -> Representations | None:
         """Return how results are encoded; None where there is nothing to encode."""
-        return None if self._returns is type(None) else self._remembered.of(self._returns, self._version)
+        if self._returns is type(None) or is_response(self._returns):
+            return None
+        return self._remembered.of(self._returns, self._version)
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
         """Write the negotiation, what is further in, and the encoding."""
@@ -88,8 +91,11 @@ class Encode:
             inner()
             writer.lines(f"status = {status}", "content_type = None", 'body = b""')
             return
-        if self._returns is not Any and _is_response(self._returns):
+        if self._returns is not Any and is_response(self._returns):
             inner()
+            if self._kept:
+                self._emit_whole(writer)
+                return
             writer.lines("response = result", f"status = {status}", "body = None")
             return
         representations = self._remembered.of(self._returns, self._version)
@@ -102,11 +108,18 @@ class Encode:
         if returns_response(self._returns):
             response = writer.bind("Response", Response)
             with writer.block(f"if isinstance(result, {response}):"):
-                writer.lines("response = result", "body = None")
+                if self._kept:
+                    self._emit_whole(writer)
+                else:
+                    writer.lines("response = result", "body = None")
             with writer.block("else:"):
                 self._emit_value(writer)
             return
         self._emit_value(writer)
+
+    def _emit_whole(self, writer: Writer) -> None:
+        whole = writer.bind("whole_response", whole_response)
+        writer.line(f"status, content_type, body = {whole}(result, call)")
 
     def _emit_value(self, writer: Writer) -> None:
         if not is_reply(self._returns):
@@ -191,11 +204,33 @@ def unpack_reply(reply: Reply[Any], call: Call, status: int) -> int:
     return status if reply.status is None else reply.status
 
 
+def whole_response(response: Response, call: Call) -> tuple[int, bytes | None, bytes]:
+    """Move what *response* says to *call*, and return its status, type and body: an answer that can be kept.
+
+    Raises:
+        TypeError: It is sent piece by piece, or has work to do afterwards.
+    """
+    if hasattr(response, "body_iterator") or response.background is not None or not isinstance(response.body, bytes):
+        raise TypeError(
+            f"{type(response).__name__} cannot be kept: with cache= an operation answers with a Response that is whole "
+            "and has no background work"
+        )
+    content_type = None
+    fields = call.fields = call.fields or []
+    for name, value in response.raw_headers:
+        if name == b"content-type":
+            content_type = value
+        elif name != b"content-length":
+            fields.append((name, value))
+    return response.status_code, content_type, response.body
+
+
 def returns_response(hint: Any) -> bool:
     """Return whether an operation may answer with a Starlette response."""
-    return any(_is_response(member) for member in union_members(hint))
+    return any(is_response(member) for member in union_members(hint))
 
 
-def _is_response(hint: Any) -> bool:
+def is_response(hint: Any) -> bool:
+    """Return whether *hint* is a Starlette response, and nothing else."""
     hint = bare(hint)
     return isinstance(hint, type) and issubclass(hint, Response)

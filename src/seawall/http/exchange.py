@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
+from typing import Protocol
 
 from seawall.call import Call, current
 from seawall.clock import Random
@@ -15,13 +16,16 @@ from seawall.plan import TimeoutField, Writer
 from seawall.plan.deadline import DeadlineTable
 
 __all__ = [
+    "HELD",
     "AnswerForm",
     "Exchange",
+    "Keeper",
     "RequestIds",
     "compress_answer",
     "emit_call",
     "emit_compression",
     "emit_fields",
+    "emit_held",
     "emit_hsts",
     "merge_fields",
 ]
@@ -46,6 +50,15 @@ class RequestIds:
     def accept(self, field: bytes) -> bytes:
         """Return the id a client sent in ``X-Request-ID``, or a new one if that cannot go into logs."""
         return field if 0 < len(field) <= _MAX_REQUEST_ID and _REQUEST_ID.issuperset(field) else self()
+
+
+class Keeper(Protocol):
+    """Keeps the compressed forms of one body."""
+
+    codings: dict[str, bytes]
+
+    def remember(self, coding: str, body: bytes) -> None:
+        """Keep one more, if that is worth it."""
 
 
 def merge_fields(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -94,6 +107,7 @@ class AnswerForm:
         compressor: Compresses answers; None where none is compressed.
         deliver: Sends an answer that is an ASGI application of its own, where one can be returned.
         cancels: Whether a call is cancelled when its client goes away.
+        kept: Whether answers can be kept ones: what is further in may then leave one in ``held``.
     """
 
     operation: str
@@ -102,6 +116,7 @@ class AnswerForm:
     compressor: Compressor | None = None
     deliver: Callable[..., Awaitable[int]] | None = None
     cancels: bool = False
+    kept: bool = False
 
     @property
     def note(self) -> str:
@@ -169,6 +184,35 @@ def emit_fields(writer: Writer, answer: AnswerForm) -> None:
         writer.line("out += call.fields")
 
 
+HELD = "held is not None and held.body is body and held.status == status"
+"""Whether the answer is the one in ``held``, and not what came of an error since."""
+
+
+def emit_held(writer: Writer, answer: AnswerForm, send: Callable[[str], None], plain: Callable[[], None]) -> None:
+    """Write the lines that send the answer in ``held``.
+
+    Args:
+        writer: Where to.
+        answer: How answers look.
+        send: Writes the sending of the fields in ``out`` and of the named body.
+        plain: Writes the sending of ``held`` as it is.
+    """
+    if answer.compressor is None:
+        plain()
+        return
+    least = writer.bind("compress_from", max(1, answer.compressor.min_bytes))
+    with writer.block(f"if held.whole and len(held.body) >= {least}:"):
+        compress = writer.bind("compress", compress_answer)
+        compressor = writer.bind("compressor", answer.compressor)
+        writer.lines(
+            "out = held.fields(request_id, call.fields)",
+            f'coded = await {compress}({compressor}, headers.get(b"accept-encoding"), out, held.body, held.keeper)',
+        )
+        send("coded")
+    with writer.block("else:"):
+        plain()
+
+
 def emit_compression(writer: Writer, answer: AnswerForm) -> None:
     """Write the lines that compress ``body``, and say so in ``out``."""
     if answer.compressor is None:
@@ -185,11 +229,12 @@ async def compress_answer(
     accepted: bytes | None,
     out: list[tuple[bytes, bytes]],
     body: bytes,
+    keeper: Keeper | None = None,
 ) -> bytes:
     """Compress *body* in the coding the client likes best, and say so in *out*.
 
     A body that has a coding already, or a type that does not shrink, is left alone. A large one is
-    compressed in a thread, so that other calls go on.
+    compressed in a thread, so that other calls go on. What *keeper* has is not compressed again.
     """
     content_type = out[0][1]
     if not compressible(content_type) or any(name == b"content-encoding" for name, _ in out):
@@ -198,10 +243,15 @@ async def compress_answer(
     coding = compressor.negotiator(accepted)
     if coding is None or coding == "identity":
         return body
-    if len(body) > THREAD_BYTES:
+    known = None if keeper is None else keeper.codings.get(coding)
+    if known is not None:
+        smaller = known
+    elif len(body) > THREAD_BYTES:
         smaller = await asyncio.to_thread(compressor.compress, body, coding)
     else:
         smaller = compressor.compress(body, coding)
+    if keeper is not None and known is None:
+        keeper.remember(coding, smaller)
     out[1] = (b"content-length", b"%d" % len(smaller))
     out.append((b"content-encoding", coding.encode()))
     for index, (name, value) in enumerate(out):

@@ -216,7 +216,10 @@ def own_parts(scope: Any) -> list[str]:
 
 
 def head_target(target: Target) -> Target:
-    """Return a target that answers HEAD with what GET would send, without its body (RFC 9110 §9.3.2)."""
+    """Return a target that answers HEAD with what GET would send, without its body (RFC 9110 §9.3.2).
+
+    Ranges are for GET alone (§14.2).
+    """
 
     def head(scope: Any, receive: Any, send: Any, parts: Any) -> Awaitable[None]:
         async def send_head(message: Any) -> None:
@@ -226,6 +229,8 @@ def head_target(target: Target) -> Target:
                 return
             await send(message)
 
+        if any(name == b"range" for name, _ in scope["headers"]):
+            scope = {**scope, "headers": [field for field in scope["headers"] if field[0] != b"range"]}
         return target(scope, receive, send_head, parts)
 
     return head

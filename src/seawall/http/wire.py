@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seawall.call import Call
-from seawall.http.exchange import AnswerForm, Exchange, emit_call, emit_compression, emit_fields
+from seawall.http.exchange import HELD, AnswerForm, Exchange, emit_call, emit_compression, emit_fields, emit_held
 from seawall.plan import Fragment, Place, Writer
 
 __all__ = ["EAGER", "PlainRequest", "WireCarrier", "WirePlan", "lines_of"]
@@ -60,6 +60,12 @@ class PlainRequest(Protocol):
     def write(self, status: int, fields: bytes, body: bytes) -> None:
         """Write the whole answer and make the connection free for the next."""
 
+    def write_dated(self, status: int, fields: bytes, body: bytes) -> None:
+        """Do the same with an answer that has a ``Date`` of its own: when it was made."""
+
+    def write_first(self, status: int, fields: bytes, body: bytes) -> None:
+        """Do the same while the call goes on; the server waits for it when it stops."""
+
     def fail(self) -> None:
         """Close the connection: no answer could be made."""
 
@@ -97,10 +103,16 @@ class _Receive:
         return self.answer.note
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
+        if self.answer.kept:
+            writer.lines("held = None", "first = False")
+            writer.answer_first = lambda: self._emit_first(writer)
         with writer.block("try:"):
             self._emit(writer, inner)
         # Nothing may leave a client waiting: a plan that cannot answer closes the connection.
         with writer.block("except BaseException:"):
+            if self.answer.kept:
+                with writer.block("if first:"):  # the client has its answer, and may have sent its next request
+                    writer.line("raise")
             writer.lines("request.fail()", "raise")
 
     def _emit(self, writer: Writer, inner: Callable[[], None]) -> None:
@@ -122,10 +134,17 @@ class _Receive:
             inner()
 
         emit_call(writer, self.exchange, self.answer.operation, "request.peer", known)
+        if self.answer.kept:
+            with writer.block("if call.answered:"):
+                writer.line("return")
         lines = writer.bind("lines_of", lines_of)
         base = writer.bind("base_lines", b"".join(b"%b: %b\r\n" % field for field in self.answer.base))
         with writer.block("if request.paused:"):
             writer.line("await request.drain()")
+        if self.answer.kept:
+            with writer.block(f"if {HELD}:"):
+                self._emit_held(writer, "write_dated")
+                writer.line("return")
         general = []
         if self.answer.compressor is not None:
             general.append(f"len(body) >= {writer.bind('compress_from', self.answer.compressor.min_bytes)}")
@@ -143,6 +162,25 @@ class _Receive:
                 'request.write(status, b"content-type: %b\\r\\ncontent-length: %d\\r\\nx-request-id: %b\\r\\n%b%b" '
                 f"% (content_type, len(body), request_id, {base}, own_lines), body)"
             )
+
+    def _emit_first(self, writer: Writer) -> None:
+        writer.line("first = True")
+        self._emit_held(writer, "write_first")
+
+    def _emit_held(self, writer: Writer, write: str) -> None:
+        lines = writer.bind("lines_of", lines_of)
+
+        def send(body: str) -> None:
+            writer.line(f'request.{write}(held.status, b"date: %b\\r\\n%b" % (held.date, {lines}(out)), {body})')
+
+        def plain() -> None:
+            writer.lines(
+                f"own_lines = {lines}(call.fields) if call.fields else b''",
+                f'request.{write}(held.status, b"%bx-request-id: %b\\r\\n%b" % (held.lines, request_id, own_lines), '
+                "held.body)",
+            )
+
+        emit_held(writer, self.answer, send, plain)
 
 
 def lines_of(fields: Fields) -> bytes:

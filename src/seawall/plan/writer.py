@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -37,7 +38,7 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "body_read", "namespace", "sooner", "subject", "task")
+    __slots__ = ("_depth", "_ids", "_lines", "answer_first", "body_read", "namespace", "sooner", "subject", "task")
 
     def __init__(self, subject: Subject | None = None) -> None:
         self.subject = subject or Subject()
@@ -48,6 +49,8 @@ class Writer:
         self.sooner: Literal["", "asked", "inherited"] = ""
         """What the local ``sooner`` holds, or None: when the request came and the time its caller asked for; or the
         deadline of the call around this one. Empty where there is no such local."""
+        self.answer_first: Callable[[], None] = _cannot
+        """Writes the lines that send the answer in ``held`` before the call is over; the carrier's receiver sets it."""
         self._lines: list[str] = []
         self._depth = 0
         self._ids: dict[tuple[str, int], str] = {}
@@ -85,6 +88,10 @@ class Writer:
     def source(self) -> str:
         """Everything written so far."""
         return "\n".join(self._lines) + "\n"
+
+
+def _cannot() -> None:
+    raise NotImplementedError("this carrier has no answer that could be sent before the call is over")
 
 
 class _Block:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from seawall import Service
+import asyncio
+import logging
+from typing import Annotated
+
+from starlette.responses import HTMLResponse, Response
+
+from seawall import Header, Service
 from seawall.cache import CachePolicy
 
+logger = logging.getLogger("kept")
 service = Service("kept")
 calls: list[str] = []
 
@@ -37,3 +44,24 @@ async def forget() -> None:
 async def alive() -> str:
     """Say so."""
     return "yes"
+
+
+@service.get("/slow", cache=CachePolicy("1s", stale_while_revalidate="60s"))
+async def read_slow() -> str:
+    """Return which call this is; all but the first take a second."""
+    calls.append("slow")
+    number = calls.count("slow")
+    if number > 1:
+        await asyncio.sleep(1)
+    logger.warning("slow call %d is over", number)
+    return str(number)
+
+
+@service.get("/page", cache=CachePolicy(None))
+async def read_page(if_none_match: Annotated[str | None, Header("if-none-match")] = None) -> Response:
+    """Return a page that says itself how long it may be kept, or that it is still the same."""
+    calls.append("page")
+    said = {"Cache-Control": "max-age=1", "ETag": '"v1"', "X-Calls": str(calls.count("page"))}
+    if if_none_match == '"v1"':
+        return Response(status_code=304, headers=said)
+    return HTMLResponse("<p>0123456789</p>", headers=said)

@@ -4,9 +4,12 @@ import asyncio
 from typing import Annotated
 
 import pytest
+from starlette.background import BackgroundTask
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from seawall import Call, Guard, Place, Principal
 from seawall.cache import CachePolicy
+from seawall.http.compression import Compressor
 from seawall.http.parameters import Header
 from seawall.http.reply import Reply
 from seawall.problems import DeclarationError, NotFound
@@ -163,7 +166,7 @@ async def test_errors_are_not_kept_and_shared_by_those_who_waited(manual_clock):
     assert (await get(app)).status == 500
 
 
-async def test_others_get_the_old_answer_while_one_makes_the_new(manual_clock):
+async def test_all_get_the_old_answer_while_one_call_makes_the_new(manual_clock):
     app, calls = counting(manual_clock, CachePolicy(10, stale_while_revalidate=60))
     await get(app)
     manual_clock.advance(20)
@@ -172,7 +175,9 @@ async def test_others_get_the_old_answer_while_one_makes_the_new(manual_clock):
     others = await asyncio.gather(*(get(app) for _ in range(5)))
     assert not maker.done()
     assert {answer.body for answer in others} == {b'["","1"]'}
-    assert (await maker).body == b'["","2"]'
+    assert (await maker).body == b'["","1"]'
+    assert fields(others[0])[b"cache-status"] == b"seawall; hit; ttl=-10"
+    assert (await get(app)).body == b'["","2"]'
     assert len(calls) == 2
 
 
@@ -293,7 +298,7 @@ async def test_unsafe_methods_forget_their_path_and_tags_theirs(manual_clock):
     "reply",
     [
         Reply("x", headers={"Cache-Control": "no-store"}),
-        Reply("x", headers={"Vary": "x-other"}),
+        Reply("x", headers={"Vary": "*"}),
         Reply("x", cookies=[b"a=1"]),
         Reply("x", status=202),
         Reply("x" * 2_000_000),
@@ -324,6 +329,41 @@ async def test_compressed_bytes_have_a_weak_etag(manual_clock):
     assert fields(small)[b"content-encoding"] == b"gzip"
     assert fields(small)[b"etag"] == b"W/" + fields(plain)[b"etag"]
     assert (await get(app, if_none_match=fields(small)[b"etag"].decode())).status == 304
+
+
+async def test_a_kept_answer_is_compressed_once(manual_clock, monkeypatch):
+    app, times = made(manual_clock), []
+    compress = Compressor.compress
+
+    def counted(self, body, encoding):
+        times.append(encoding)
+        return compress(self, body, encoding)
+
+    monkeypatch.setattr(Compressor, "compress", counted)
+    for path, cache in (("/x", "30s"), ("/bare", None)):
+
+        @app.get(path, cache=cache, name=path[1:])
+        async def read() -> list[str]:
+            return ["abc"] * 2000
+
+    bodies = {(await get(app, accept_encoding="gzip")).body for _ in range(3)}
+    assert (times, len(bodies)) == (["gzip"], 1)
+    for _ in range(3):
+        await get(app, "/bare", accept_encoding="gzip")
+    assert times == ["gzip"] * 4
+
+
+@pytest.mark.parametrize("kind", ["stream", "background"])
+async def test_a_response_that_is_not_whole_is_an_error_of_the_operation(manual_clock, kind):
+    app = made(manual_clock)
+
+    @app.get("/x", cache="30s")
+    async def read() -> Response:
+        if kind == "stream":
+            return StreamingResponse(iter(["a"]))
+        return PlainTextResponse("a", background=BackgroundTask(print))
+
+    assert (await get(app)).status == 500
 
 
 def _refused(declare):
@@ -361,6 +401,10 @@ def test_declarations_that_would_be_wrong_are_refused_at_start_up():
         @app.get("/x", cache="soon")
         async def read() -> str: ...
 
+    def stream(app):
+        @app.get("/x", cache=30)
+        async def read() -> StreamingResponse: ...
+
     def tag(app):
         @app.get("/x", cache=CachePolicy(30, tags=["p:{sku}"]))
         async def read() -> str: ...
@@ -371,6 +415,7 @@ def test_declarations_that_would_be_wrong_are_refused_at_start_up():
     assert "another's answer" in _refused(shared_principal)
     assert "for the one who calls" in _refused(public_and_closed)
     assert "cache='soon'" in _refused(strange)
+    assert "not StreamingResponse" in _refused(stream)
     assert "no parameter of the path" in _refused(tag)
 
 
