@@ -45,7 +45,10 @@ async def test_two_servers_share_a_database(url, seed, tmp_path, log_in):
         new = {"sku": "ONE-1", "name": "Lamp", "category": "Lighting", "price": 1, "stock": 5}
         product = (await http.post(f"{first.address}/products", json=new)).json()["id"]
         order = {"customer_id": 1, "lines": [{"product_id": product, "quantity": 1}]}
-        buying = [http.post(f"{server.address}/orders", json=order) for server in (first, second) * 8]
+        buying = [
+            http.post(f"{server.address}/orders", json=order, headers={"idempotency-key": f"buy-{number}"})
+            for number, server in enumerate((first, second) * 8)
+        ]
         statuses = [answer.status_code for answer in await asyncio.gather(*buying)]
         assert sorted(statuses) == [201] * 5 + [409] * 11
         assert (await http.get(f"{second.address}/products/{product}")).json()["stock"] == 0
