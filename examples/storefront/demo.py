@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from seawall.clock import Clock, SystemClock
+from storefront.ledger import Ledger, Verdict
 from storefront.process import Server, ServerFailed, environment, serving
 from storefront.tally import Tally, percentile
 from storefront.traffic import drive
@@ -48,14 +49,19 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
         The exit status: 1 if a request ended otherwise than it should have, or the server did.
     """
     clock = SystemClock()
-    tally = Tally()
+    tally, ledger = Tally(), Ledger()
     try:
         environ = environment(url)
         password = environ["STOREFRONT_STAFF_PASSWORD"]
+        await ledger.begin(url)
         async with _ended_by_signals(), serving("storefront.app:service", log, environ, clock) as server:
             console.print(f"Serving at {server.address}, log in {_short(log)}", highlight=False)
-            await _drive(server, seconds, tally, clock, console, password)
+            await _drive(server, seconds, tally, clock, console, password, ledger)
+            verdict = await ledger.close(url)
+            for each in verdict.wrong:
+                tally.complain("place order", each)
             _report(tally, seconds, console)
+            _report_orders(verdict, console)
             if stay and not tally.wrong:
                 _invite(server, console, password)
                 await _serve_on(server, console)
@@ -72,7 +78,9 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
     return 0
 
 
-async def _drive(server: Server, seconds: float, tally: Tally, clock: Clock, console: Console, password: str) -> None:
+async def _drive(
+    server: Server, seconds: float, tally: Tally, clock: Clock, console: Console, password: str, ledger: Ledger
+) -> None:
     driving = asyncio.create_task(
         drive(
             server.address,
@@ -82,6 +90,7 @@ async def _drive(server: Server, seconds: float, tally: Tally, clock: Clock, con
             visitors=_VISITORS,
             seed=_SEED + server.process.pid,
             password=password,
+            ledger=ledger,
         )
     )
     began = clock.monotonic()
@@ -149,7 +158,7 @@ def _table(tally: Tally, elapsed: float, last: int | None = None) -> Table:
 
 
 def _colour(status: str) -> str:
-    return {"2": "green", "3": "cyan", "4": "yellow"}.get(status[0], "red")
+    return {"2": "green", "3": "cyan", "4": "yellow", "c": "cyan"}.get(status[0], "red")
 
 
 def _report(tally: Tally, seconds: float, console: Console) -> None:
@@ -160,6 +169,20 @@ def _report(tally: Tally, seconds: float, console: Console) -> None:
         console.print("[bold green]Every one was answered as it should have been[/], refusals included.")
     for complaint in tally.complaints:
         console.print(f"[red]✗[/] {escape(complaint)}", soft_wrap=True, highlight=False)
+
+
+def _report_orders(verdict: Verdict, console: Console) -> None:
+    again = f"{verdict.cut:,} times cut off before the answer, {verdict.replayed:,} times answered as before"
+    console.print(
+        f"{verdict.keys:,} orders, each under a key of its own, were sent {verdict.sent:,} times: {again}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not verdict.wrong:
+        console.print(
+            f"[bold green]The shop holds the {verdict.placed:,} of them that it said it placed, and none twice.[/]",
+            highlight=False,
+        )
 
 
 def _invite(server: Server, console: Console, password: str) -> None:
@@ -176,7 +199,7 @@ def _invite(server: Server, console: Console, password: str) -> None:
   TOKEN=$(curl -s {at}/login --json '{{"username": "staff", "password": "{password}"}}' | jq -r .access_token)
   curl '{at}/dashboard' -H "Authorization: Bearer $TOKEN"
   curl -i {at}/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
-    -d '{{"customer_id": 1, "lines": [{{"product_id": 7, "quantity": 2}}]}}'
+    -H 'Idempotency-Key: "one-of-mine"' -d '{{"customer_id": 1, "lines": [{{"product_id": 7, "quantity": 2}}]}}'
   curl -i {at}/users -H 'Content-Type: application/json' -d '{{"email": "nobody"}}'
 
 Ctrl-C ends it.""",
