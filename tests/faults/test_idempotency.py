@@ -10,6 +10,7 @@ import itertools
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,9 @@ def test_many_at_once_have_one_effect_and_one_answer(ledger, servers):
         return seen
 
     with servers(ledger) as server:
+        began = time.monotonic()
         seen = talk(server, many)
+        seconds = time.monotonic() - began
     for number, answers in seen.items():
         assert {answer.status for answer in answers} == {201}
         assert len({answer.lasting for answer in answers}) == 1, "replayed to the byte"
@@ -109,6 +112,7 @@ def test_many_at_once_have_one_effect_and_one_answer(ledger, servers):
     counts = ledger.counts()
     assert counts.pop("bare") == CALLS, "without the protection each of them counts"
     assert counts == dict.fromkeys(seen, 1)
+    print(f"{KEYS} keys, {CALLS} at once for each: {len(counts)} effects, in {seconds:.0f} s")
 
 
 def test_what_is_refused_and_what_is_kept(ledger, servers):
