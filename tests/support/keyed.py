@@ -72,7 +72,7 @@ class Clients:
 
     async def until_done(self, path: str, value: object, key: str, **fields: str) -> Answered:
         """Send it again, under the same key, for as long as it is cut off or in progress."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(5 * PATIENCE):
             while True:
                 try:
                     answer = await self.post(path, value, key, **fields)

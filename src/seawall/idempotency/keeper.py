@@ -86,6 +86,7 @@ class Keeper:
         self._count = count
         self._store: Store | None = None
         self._held: dict[str, Claim] = {}
+        self._asking: dict[str, asyncio.Future[Found | Problem | None]] = {}
         self._owed = Owed()
         self._tick = LONGEST_TICK
         self._spared_until = 0.0
@@ -136,15 +137,15 @@ class Keeper:
             give_up = min(give_up, rule.due(asked))
         while True:
             here = self._held.get(claim.id)
-            found = Found("running", here.fingerprint) if here is not None else await self._ask(claim)
+            found = await self._find(claim) if here is None else Found("running", here.fingerprint)
             if found is None:
                 self._count(call.operation, "outage")
                 return None
             if found.fingerprint != fingerprint:
                 self._count(call.operation, "mismatch")
                 raise IdempotencyKeyReused("This Idempotency-Key was used for another request; take a new one.")
-            if found.state == "claimed":
-                self._held[claim.id] = claim
+            here = self._held.get(claim.id)
+            if here is claim:
                 return claim
             if found.state == "done":
                 claim.answer = msgspec.msgpack.decode(found.answer, type=Answer)
@@ -248,8 +249,36 @@ class Keeper:
             self._store = None
             await store.close()
 
-    async def _ask(self, claim: Claim) -> Found | None:
-        """Ask the store for a claim; return None if it cannot be had and the rule says to go on."""
+    async def _find(self, claim: Claim) -> Found | None:
+        """Ask the store for a claim, once for all calls of this process that want the same now.
+
+        Returns:
+            What was found; None if the store is out of order and the rule says to go on.
+
+        Raises:
+            Problem: The store is out of order.
+        """
+        asking = self._asking.get(claim.id)
+        if asking is not None:
+            await asyncio.wait([asking])
+            if asking.cancelled():  # so was the call that asked; whoever comes first asks again
+                return await self._find(claim)
+            outcome = asking.result()
+        else:
+            asking = self._asking[claim.id] = asyncio.get_running_loop().create_future()
+            try:
+                outcome = await self._ask(claim)
+                asking.set_result(outcome)
+            finally:
+                asking.cancel()
+                del self._asking[claim.id]
+        if isinstance(outcome, Problem):
+            self._count(claim.operation, "outage")
+            raise outcome.with_traceback(None)
+        return outcome
+
+    async def _ask(self, claim: Claim) -> Found | Problem | None:
+        """Ask the store for a claim; see `_find`."""
         rule, now = claim.rule, self._clock.monotonic()
         if rule.on_outage == "open" and now < self._spared_until:
             return None
@@ -266,15 +295,17 @@ class Keeper:
             self._unreachable(error)
             if rule.on_outage == "open":
                 return None
-            self._count(claim.operation, "outage")
             if isinstance(error, Problem):
-                raise
+                return error
             problem = Unavailable("Idempotency keys cannot be looked up at the moment.", headers={"Retry-After": "1"})
             problem.guard = "idempotency"
-            raise problem from error
+            return problem
         if self._out:
             self._reachable()
-        return found
+        if found.state != "claimed":
+            return found
+        self._held[claim.id] = claim
+        return Found("running", claim.fingerprint)
 
     async def _keep(self, claim: Claim, packed: bytes) -> bool:
         """Tell the store an answer, now or later; return whether it is the one that counts."""

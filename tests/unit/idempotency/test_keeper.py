@@ -27,21 +27,22 @@ class Store(MemoryStore):
         self.out = False
         self.calls = Counter()
 
-    def _here(self, verb):
+    async def _here(self, verb):
         self.calls[verb] += 1
+        await asyncio.sleep(0)
         if self.out:
             raise ConnectionRefusedError("nobody listens")
 
     async def claim(self, *arguments):
-        self._here("claim")
+        await self._here("claim")
         return await super().claim(*arguments)
 
     async def hold(self, *arguments):
-        self._here("hold")
+        await self._here("hold")
         return await super().hold(*arguments)
 
     async def complete(self, *arguments):
-        self._here("complete")
+        await self._here("complete")
         return await super().complete(*arguments)
 
 
@@ -141,6 +142,50 @@ async def test_calls_of_one_process_do_not_ask_the_store_for_each_other(shop):
     assert shop.store.calls["claim"] == 1
 
 
+async def test_many_at_once_ask_the_store_once(shop):
+    patient = Rule(method="POST", retention=86_400, lease=10, wait=30)
+    asking = [asyncio.create_task(claimed(shop.here, patient)) for _ in range(100)]
+    await shop.clock.sleep(1)
+    (first,) = [each.result() for each in asking if each.done()]
+    await completed(shop.here, first)
+    answers = [each.answer for each in await asyncio.gather(*asking)]
+    assert answers.count(None) == 1
+    assert {each.body for each in answers if each is not None} == {b"1"}
+    assert shop.store.calls["claim"] == 1
+    again = await asyncio.gather(*(claimed(shop.here) for _ in range(100)))
+    assert {each.answer.body for each in again} == {b"1"}
+    assert shop.store.calls["claim"] == 2
+
+
+async def test_when_the_one_who_asks_is_cancelled_another_asks(shop):
+    gate = asyncio.Event()
+    claim = shop.store.claim
+
+    async def slow(*arguments):
+        await gate.wait()
+        return await claim(*arguments)
+
+    shop.store.claim = slow
+    patient = Rule(method="POST", retention=86_400, lease=10, wait=30)
+    asking = [asyncio.create_task(claimed(shop.here, patient)) for _ in range(3)]
+    await shop.clock.sleep(1)
+    asking[0].cancel()
+    await shop.clock.sleep(1)
+    gate.set()
+    await shop.clock.sleep(1)
+    assert asking[0].cancelled()
+    (running,) = [each.result() for each in asking[1:] if each.done()]
+    await completed(shop.here, running)
+    assert [each.answer is None for each in await asyncio.gather(*asking[1:])].count(True) == 1
+
+
+async def test_many_at_once_are_refused_alike_where_the_store_is_out_of_order(shop):
+    shop.store.out = True
+    outcomes = await asyncio.gather(*(claimed(shop.here) for _ in range(10)), return_exceptions=True)
+    assert {type(each) for each in outcomes} == {Unavailable}
+    assert shop.counts == {"outage": 10}
+
+
 async def test_who_waits_for_one_that_lets_go_runs_next(shop):
     claim = await claimed(shop.here)
     patient = Rule(method="POST", retention=86_400, lease=10, wait=30)
@@ -151,7 +196,7 @@ async def test_who_waits_for_one_that_lets_go_runs_next(shop):
     (running,) = [each.result() for each in waiting if each.done()]
     assert running.answer is None
     await completed(shop.here, running)
-    assert sum((await each).answer is not None for each in waiting) == 2
+    assert [each.answer is None for each in await asyncio.gather(*waiting)].count(True) == 1
     assert not running.waiting
 
 
