@@ -63,6 +63,10 @@ def ledger(request, tmp_path):
     url = f"sqlite:///{tmp_path / 'faults.sqlite3'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_database")
+    return emptied(url)
+
+
+def emptied(url):
     made = Ledger(url)
     for table in ("placed", "seawall_idempotency"):
         made.run(f"DROP TABLE IF EXISTS {table}")
@@ -195,6 +199,26 @@ def test_a_retry_after_kill_9_at_every_point_leaves_one_effect(ledger, servers):
     counts = ledger.counts()
     assert counts.pop("bare") == 2, "without the protection the retry counts too"
     assert counts == dict.fromkeys(POINTS, 1)
+
+
+def test_mariadb_keeps_them_as_well(mysql_url, servers):
+    ledger = emptied(mysql_url)
+
+    async def talking(clients):
+        calls = [clients.post("/orders", {"number": "many"}, "many") for _ in range(CALLS)]
+        answers = await asyncio.gather(*calls)
+        assert {answer.status for answer in answers} == {201}
+        assert len({answer.lasting for answer in answers}) == 1
+        assert (await clients.until_done("/orders", {"number": "cut"}, "cut")).status == 201
+        assert (await clients.post("/orders", {"number": "cut"}, "cut")).replayed
+        assert (await clients.post("/orders", {"number": "other"}, "cut")).status == 422
+
+    with servers(ledger) as server:
+        talk(server, dies("/orders", "before the commit", "cut"))
+        server.wait()
+    with servers(ledger) as server:
+        talk(server, talking)
+    assert ledger.counts() == {"many": 1, "cut": 1}
 
 
 def test_a_call_that_outlasts_its_lease_is_not_taken_over_unless_its_process_stands_still(ledger, servers):

@@ -32,6 +32,11 @@ class Answered:
         return self.field("idempotency-replayed") == "true"
 
     @property
+    def says_later(self) -> bool:
+        """Whether it is none yet: the request is in progress, or there is no place for it."""
+        return self.status == 503 or (self.status == 409 and b":request-in-progress" in self.body)
+
+    @property
     def lasting(self) -> tuple[object, ...]:
         """What must be the same in every answer to one key: all but what is each answer's own."""
         own = {"date", "x-request-id", "idempotency-replayed"}
@@ -79,7 +84,7 @@ class Clients:
                 except Cut:
                     await asyncio.sleep(0.05)
                     continue
-                if answer.status not in (409, 503):
+                if not answer.says_later:
                     return answer
                 await asyncio.sleep(0.05)
 

@@ -238,9 +238,6 @@ class Keeper:
                     more = await self.store.forget(BATCH) == BATCH
             except (OSError, Problem) as error:
                 self._unreachable(error)
-            else:
-                if self._out:
-                    self._reachable()
 
     async def close(self) -> None:
         """Let go of connections; they are made again when they are needed."""
@@ -300,8 +297,7 @@ class Keeper:
             problem = Unavailable("Idempotency keys cannot be looked up at the moment.", headers={"Retry-After": "1"})
             problem.guard = "idempotency"
             return problem
-        if self._out:
-            self._reachable()
+        self._reachable()
         if found.state != "claimed":
             return found
         self._held[claim.id] = claim
@@ -318,6 +314,7 @@ class Keeper:
             self._unreachable(error)
             self._owed.add(claim, packed)
             return True
+        self._reachable()
         self._told(claim, kept=kept)
         return kept
 
@@ -338,22 +335,24 @@ class Keeper:
                 continue
             if await self.store.hold(claim.id, claim.token, claim.rule.lease):
                 claim.lasts(now)
-            elif self._held.get(claim.id) is claim and not claim.saved:
+            elif self._held.get(claim.id) is claim and not claim.saved:  # else it ended meanwhile
                 claim.renew_at = float("inf")
                 logger.warning("%s: a claim was not renewed in time and is another's now", claim.operation)
+            self._reachable()
 
     async def _tell(self) -> None:
         for late in self._owed:
             claim = late.claim
             if self._clock.monotonic() >= claim.until:
                 self._owed.remove(late)
-            elif late.answer is None:
+                continue
+            if late.answer is None:
                 await self.store.hold(claim.id, claim.token, 0)
-                self._owed.remove(late)
             else:
                 kept = await self.store.complete(claim.id, claim.token, late.answer, claim.rule.retention)
-                self._owed.remove(late)
                 self._told(claim, kept=kept)
+            self._owed.remove(late)
+            self._reachable()
 
     def _unreachable(self, error: Exception) -> None:
         if not self._out:
@@ -361,8 +360,9 @@ class Keeper:
             logger.error("idempotency: the store cannot be reached; answers and leases have to wait: %s", error)
 
     def _reachable(self) -> None:
-        self._out = False
-        logger.warning("idempotency: the store can be reached again")
+        if self._out:
+            self._out = False
+            logger.warning("idempotency: the store can be reached again")
 
     def _told(self, claim: Claim, *, kept: bool) -> None:
         self._count(claim.operation, "stored" if kept else "lost")

@@ -275,6 +275,20 @@ async def test_without_the_store_calls_are_refused_or_run_as_the_rule_says(shop,
     assert caplog.text.count("can be reached again") == 1
 
 
+async def test_an_outage_is_said_once_and_so_is_its_end(shop, caplog):
+    async with shop.attended():
+        shop.store.out = True
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await claimed(shop.here)
+            await shop.clock.sleep(12)
+        assert len(caplog.records) == 1
+        shop.store.out = False
+        await completed(shop.here, await claimed(shop.here))
+        await shop.clock.sleep(60)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
 def test_what_is_owed_is_bounded():
     owed = Owed()
 
