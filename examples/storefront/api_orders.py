@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from seawall import Check, FieldError, Query, Reply
+from seawall.data import Session
 from storefront.identity import may_order, may_search, owns_order
 from storefront.orders import Orders
 from storefront.problems import InvalidCursor, NoSuchOrder, NoSuchUser, NotCancellable, OutOfStock
 from storefront.service import api
+from storefront.shelf import Shelf
 from storefront.types import Id, NewOrder, Order, OrderSearch, Page
 from storefront.users import Users
 
@@ -28,11 +30,12 @@ async def customer_exists(search: OrderSearch, users: Users) -> FieldError | Non
     return None
 
 
-@orders_api.post("/", status=201, allow=may_order, problems=[OutOfStock])
-async def create_order(order: NewOrder, orders: Orders) -> Reply[Order]:
+@orders_api.post("/", status=201, allow=may_order, problems=[OutOfStock], idempotent=True)
+async def create_order(order: NewOrder, orders: Orders, session: Session, shelf: Shelf) -> Reply[Order]:
     """Place an order: all of its lines, or nothing.
 
-    The stock is taken at once, and the prices are those of this moment.
+    The stock is taken at once, and the prices are those of this moment. However often it is sent with one
+    `Idempotency-Key`, it is one order: the order and the answer are committed together.
 
     Raises:
         OutOfStock: There is less of a product than was ordered; `errors` says of which.
@@ -40,7 +43,8 @@ async def create_order(order: NewOrder, orders: Orders) -> Reply[Order]:
     Example:
         {"customer_id": 1, "lines": [{"product_id": 1, "quantity": 2}, {"product_id": 2, "quantity": 1}]}
     """
-    made = await orders.create(order)
+    made = await orders.create(order, await session.connection())
+    shelf.changed(line.product_id for line in order.lines)
     return Reply(made, location=f"/orders/{made.id}")
 
 
@@ -60,10 +64,12 @@ async def search_orders(search: Annotated[OrderSearch, Query(), Check(customer_e
 
 
 @orders_api.post("/{order_id}/cancellation", allow=owns_order, problems=[NoSuchOrder, NotCancellable])
-async def cancel_order(order_id: Id, orders: Orders) -> Order:
+async def cancel_order(order_id: Id, orders: Orders, shelf: Shelf) -> Order:
     """Cancel an order that was not shipped yet, and give its stock back.
 
     Raises:
         NotCancellable: The order is on its way, there already, or cancelled before.
     """
-    return await orders.cancel(order_id)
+    cancelled = await orders.cancel(order_id)
+    shelf.changed(line.product_id for line in cancelled.lines)
+    return cancelled

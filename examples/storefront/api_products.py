@@ -7,9 +7,12 @@ from typing import Annotated
 from msgspec import Meta
 
 from seawall import Query, Reply
+from seawall.data import Session
+from seawall.idempotency import Idempotency
 from storefront.problems import InvalidCursor, NoSuchProduct, SkuTaken
 from storefront.products import Products
-from storefront.service import api
+from storefront.service import CachingPages, api
+from storefront.shelf import Shelf, page_of
 from storefront.types import (
     BatchResult,
     Created,
@@ -47,24 +50,34 @@ async def create_product(product: NewProduct, products: Products) -> Reply[Produ
     return Reply(made, location=_location(made))
 
 
-@api.post("/product-batches", tags=["Products"], roles={"staff"}, max_body="512 KiB", timeout=20)
-async def create_products(batch: NewProducts, products: Products) -> BatchResult:
+@api.post(
+    "/product-batches",
+    tags=["Products"],
+    roles={"staff"},
+    max_body="512 KiB",
+    timeout=20,
+    idempotent=Idempotency(required=False),
+)
+async def create_products(batch: NewProducts, products: Products, session: Session) -> BatchResult:
     """Add up to 100 products at once.
 
     Each one is added or refused by itself, and its result says which, in the place it had in the request. Only
-    a batch that is wrong in its form is refused as a whole.
+    a batch that is wrong in its form is refused as a whole. Without an `Idempotency-Key`, what is sent again is refused
+    one by one, since the SKUs are taken.
 
     Example:
         {"products": [{"sku": "LMP-9002", "name": "Quay Lamp", "category": "Lighting", "price": 8900},
                       {"sku": "LMP-9003", "name": "Pier Lamp", "category": "Lighting", "price": 10900}]}
     """
-    outcomes = await products.create_all(batch.products)
+    outcomes = await products.create_all(batch.products, await session.connection())
     results = [_result(outcome) for outcome in outcomes]
     created = sum(isinstance(result, Created) for result in results)
     return BatchResult(created, len(results) - created, results)
 
 
-@products_api.get("/{product_id}", public=True, problems=[NoSuchProduct])
+@products_api.get(
+    "/{product_id}", public=True, problems=[NoSuchProduct], cache=page_of("product_id"), guards=[CachingPages()]
+)
 async def read_product(product_id: Id, products: Products) -> Product:
     """Return a product that is sold now."""
     return await products.get(product_id)
@@ -76,18 +89,21 @@ async def change_product(
     # Meta says in the document what the type itself checks.
     patch: Annotated[ProductPatch, Meta(extra_json_schema={"minProperties": 1})],
     products: Products,
+    shelf: Shelf,
 ) -> Product:
     """Change what is sent about a product; what is left out stays as it is.
 
     Example:
         {"price": 11900, "stock": 40}
     """
+    shelf.changed([product_id])
     return await products.change(product_id, patch)
 
 
 @products_api.delete("/{product_id}", roles={"staff"}, problems=[NoSuchProduct])
-async def retire_product(product_id: Id, products: Products) -> None:
+async def retire_product(product_id: Id, products: Products, shelf: Shelf) -> None:
     """Stop selling a product. Orders that name it stay as they are, and its SKU stays taken."""
+    shelf.changed([product_id])
     await products.retire(product_id)
 
 
@@ -104,6 +120,8 @@ async def search_products(search: Annotated[ProductSearch, Query()], products: P
     "/items/{item_id}",
     public=True,
     tags=["Products"],
+    cache=page_of("item_id"),
+    guards=[CachingPages()],
     problems=[NoSuchProduct],
     deprecated="2026-03-01",
     sunset="2027-03-01",

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from seawall import data
 from seawall.auth.sql import metadata as identity
+from seawall.idempotency.sql import metadata as idempotency
 from seawall.settings import DatabaseSettings
 from storefront.tables import metadata
 
@@ -51,9 +52,11 @@ class Database(data.Database):
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             await connection.run_sync(metadata.create_all)
             await connection.run_sync(identity.create_all)
+            await connection.run_sync(idempotency.create_all)
 
     async def drop_tables(self) -> None:
         """Drop the tables and everything in them."""
         async with self.write() as connection:
             await connection.run_sync(identity.drop_all)
+            await connection.run_sync(idempotency.drop_all)
             await connection.run_sync(metadata.drop_all)

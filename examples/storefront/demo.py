@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from seawall.clock import Clock, SystemClock
+from storefront.ledger import Ledger, Verdict
 from storefront.process import Server, ServerFailed, environment, serving
 from storefront.storm import Storm, addresses, provided
 from storefront.tally import Tally, percentile
@@ -49,10 +50,11 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
         The exit status: 1 if a request ended otherwise than it should have, or the server did.
     """
     clock = SystemClock()
-    tally = Tally()
+    tally, ledger = Tally(), Ledger()
     try:
         environ = environment(url)
         password = environ["STOREFRONT_STAFF_PASSWORD"]
+        await ledger.begin(url)
         async with (
             _ended_by_signals(),
             provided(log.parent, environ, clock) as providers,
@@ -62,8 +64,12 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
             for name, provider in providers.items():
                 console.print(f"  {name:<9} provider at {provider.address}", highlight=False)
             storm = Storm(providers, tally, clock)
-            await _drive(server, seconds, tally, clock, console, password, storm)
+            await _drive(server, seconds, tally, clock, console, password, ledger, storm)
+            verdict = await ledger.close(url)
+            for each in verdict.wrong:
+                tally.complain("place order", each)
             _report(tally, seconds, console)
+            _report_orders(verdict, console)
             if not await storm.report(console):
                 tally.complain("pay", "the provider's books do not agree with what was paid")
             if stay and not tally.wrong:
@@ -83,7 +89,14 @@ async def demonstrate(url: str, log: Path, seconds: float, console: Console, *, 
 
 
 async def _drive(
-    server: Server, seconds: float, tally: Tally, clock: Clock, console: Console, password: str, storm: Storm
+    server: Server,
+    seconds: float,
+    tally: Tally,
+    clock: Clock,
+    console: Console,
+    password: str,
+    ledger: Ledger,
+    storm: Storm,
 ) -> None:
     driving = asyncio.create_task(
         drive(
@@ -94,6 +107,7 @@ async def _drive(
             visitors=_VISITORS,
             seed=_SEED + server.process.pid,
             password=password,
+            ledger=ledger,
         )
     )
     began = clock.monotonic()
@@ -168,7 +182,7 @@ def _table(tally: Tally, elapsed: float, last: int | None = None) -> Table:
 
 
 def _colour(status: str) -> str:
-    return {"2": "green", "3": "cyan", "4": "yellow"}.get(status[0], "red")
+    return {"2": "green", "3": "cyan", "4": "yellow", "c": "cyan"}.get(status[0], "red")
 
 
 def _report(tally: Tally, seconds: float, console: Console) -> None:
@@ -179,6 +193,20 @@ def _report(tally: Tally, seconds: float, console: Console) -> None:
         console.print("[bold green]Every one was answered as it should have been[/], refusals included.")
     for complaint in tally.complaints:
         console.print(f"[red]✗[/] {escape(complaint)}", soft_wrap=True, highlight=False)
+
+
+def _report_orders(verdict: Verdict, console: Console) -> None:
+    again = f"{verdict.cut:,} times cut off before the answer, {verdict.replayed:,} times answered as before"
+    console.print(
+        f"{verdict.keys:,} orders, each under a key of its own, were sent {verdict.sent:,} times: {again}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not verdict.wrong:
+        console.print(
+            f"[bold green]The shop holds the {verdict.placed:,} of them that it said it placed, and none twice.[/]",
+            highlight=False,
+        )
 
 
 def _invite(server: Server, console: Console, password: str, providers: Mapping[str, Server]) -> None:
@@ -195,7 +223,7 @@ def _invite(server: Server, console: Console, password: str, providers: Mapping[
   TOKEN=$(curl -s {at}/login --json '{{"username": "staff", "password": "{password}"}}' | jq -r .access_token)
   curl '{at}/dashboard' -H "Authorization: Bearer $TOKEN"
   curl -i {at}/orders -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
-    -d '{{"customer_id": 1, "lines": [{{"product_id": 7, "quantity": 2}}]}}'
+    -H 'Idempotency-Key: "one-of-mine"' -d '{{"customer_id": 1, "lines": [{{"product_id": 7, "quantity": 2}}]}}'
   curl -i {at}/users -H 'Content-Type: application/json' -d '{{"email": "nobody"}}'
 
 [bold]Or break something[/]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 from sqlalchemy import BigInteger, bindparam, cast, func, insert, select, update
@@ -47,15 +48,19 @@ class Orders:
         self._database = database
         self._clock = clock
 
-    async def create(self, new: NewOrder) -> Order:
+    async def create(self, new: NewOrder, within: AsyncConnection | None = None) -> Order:
         """Place an order: all of its lines, or nothing.
+
+        Args:
+            new: The order.
+            within: The transaction it is a part of; one of its own by default.
 
         Raises:
             InvalidInput: The customer or a product does not exist, a product is no longer sold, or the
                 products' prices are in several currencies; ``errors`` says which.
             OutOfStock: There is less of a product than ordered; ``errors`` says of which.
         """
-        async with self._database.write() as connection:
+        async with self._database.write() if within is None else nullcontext(within) as connection:
             await _check(connection, new)
             prices, currency = await _take_stock(connection, new.lines)
             lines = [OrderLine(line.product_id, line.quantity, prices[line.product_id]) for line in new.lines]

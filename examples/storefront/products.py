@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Annotated
 
 from msgspec import Meta
@@ -59,13 +60,20 @@ class Products:
         except IntegrityError:
             raise _taken(new) from None
 
-    async def create_all(self, news: Sequence[NewProduct]) -> list[Product | SkuTaken]:
-        """Add those products to the range that can be added; return each, or why it was not, in their order."""
+    async def create_all(
+        self, news: Sequence[NewProduct], within: AsyncConnection | None = None
+    ) -> list[Product | SkuTaken]:
+        """Add those products to the range that can be added; return each, or why it was not, in their order.
+
+        Args:
+            news: The products.
+            within: The transaction it is a part of; one of its own by default.
+        """
         results: dict[int, Product | SkuTaken] = {}
         # Sorted, because two batches that add the same SKUs in different orders would wait for each other for
         # ever; a SKU that comes twice goes to the first of them, because sorting is stable.
         order = sorted(range(len(news)), key=lambda index: news[index].sku)
-        async with self._database.write() as connection:
+        async with self._database.write() if within is None else nullcontext(within) as connection:
             for index in order:
                 try:
                     async with connection.begin_nested():

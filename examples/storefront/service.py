@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator
 
 from seawall import Call, Guard, Place, Service
 from seawall.clock import Clock
-from seawall.data import show_pools
+from seawall.data import Session, show_pools
 from seawall.http.sign_in import count_attempts
 from storefront.database import Database, database_url
 from storefront.identity import Identity, bearer, machine_keys
 from storefront.orders import Orders
 from storefront.products import Products
+from storefront.shelf import Shelf
 from storefront.users import Users
 
-__all__ = ["Caching", "api", "service"]
+__all__ = ["Caching", "CachingPages", "api", "service"]
 
 
 class Caching(Guard):
@@ -38,6 +39,18 @@ class Caching(Guard):
     async def check(self, call: Call) -> None:
         """Say so."""
         call.add_header("cache-control", self._allowed)
+
+
+class CachingPages(Guard):
+    """In the place of `Caching`, for what is kept: only that there is no answer is kept by nobody."""
+
+    name = "caching"
+    place = Place.CACHE
+
+    async def release(self, call: Call, error: BaseException | None) -> None:
+        """Say so."""
+        if error is not None:
+            call.add_header("cache-control", "no-store")
 
 
 service = Service(
@@ -72,6 +85,21 @@ async def database() -> AsyncIterator[Database]:
 def clock() -> Clock:
     """Tell the time as the service does, which a test may have set."""
     return service.clock
+
+
+@service.resource(scope="call")
+async def shelf() -> AsyncIterator[Shelf]:
+    """Note which products a call changes, and forget their pages once it has."""
+    shelf = Shelf(service.cache)
+    yield shelf
+    await shelf.forget()
+
+
+@service.resource(scope="call")
+async def session(database: Database, shelf: Shelf) -> AsyncIterator[Session]:  # noqa: ARG001 - opened before, closed after
+    """Open the transaction of one call, which an idempotent operation's answer is kept in as well."""
+    async with database.session() as session:
+        yield session
 
 
 service.resource(Users)

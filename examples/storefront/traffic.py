@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from seawall.clock import Clock
+from storefront.ledger import Ledger
 from storefront.shopping import Shopper, settle
 from storefront.tally import Tally
 from storefront.words import CATEGORIES
@@ -23,14 +24,25 @@ _TIMEOUT = 15.0  # seconds; longer than any operation may take, so that the serv
 _WORDS = ("lamp", "oak", "desk", "wool", "basket", "linen", "glass", "tea")
 _SORTS = ("name", "-name", "price", "-price", "newest", "oldest")
 _THINK = 0.02  # seconds between two errands of one visitor, at the most
+_CUT, _TWICE = 0.15, 0.1  # shares of orders whose connection is cut, and that are sent twice at once
+_CUT_AFTER = 0.02  # seconds after which it is cut, at the most: before, while and after the order is placed
+_TRIES = 10
 
 
 class Visitor(Shopper):
     """Somebody who runs one errand after the other."""
 
-    def __init__(self, http: httpx.AsyncClient, tally: Tally, clock: Clock, chance: random.Random) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        tally: Tally,
+        clock: Clock,
+        chance: random.Random,
+        ledger: Ledger | None = None,
+    ) -> None:
         self._http = http
         self._tally = tally
+        self._ledger = ledger or Ledger()
         self._clock = clock
         self._chance = chance
 
@@ -126,10 +138,7 @@ class Visitor(Shopper):
             return
         chosen = self._chance.sample(items, min(len(items), 1 + int(self._chance.random() * 4)))
         lines = [{"product_id": item["id"], "quantity": 1} for item in chosen]
-        # 409: the last one may be sold meanwhile; 422: or retired
-        made = await self.ask(
-            "place order", "POST", "/orders", [201, 409, 422], json={"customer_id": customer, "lines": lines}
-        )
+        made = await self.place({"customer_id": customer, "lines": lines})
         if made is None or made.status_code != 201:
             return
         place = made.headers["Location"]
@@ -137,6 +146,53 @@ class Visitor(Shopper):
         if self._chance.random() < 0.4:
             await self.ask("cancel order", "POST", f"{place}/cancellation", [200])
             await self.ask("cancel order", "POST", f"{place}/cancellation", [409])
+
+    async def place(self, order: dict[str, Any]) -> httpx.Response | None:
+        """Send an order until there is an answer, each time under the same key; return the answer.
+
+        Some are cut off before it, as networks do, and some are sent twice at once, as hasty fingers do.
+        """
+        key, mood = self._mark(), self._chance.random()
+        if mood < _CUT:
+            await self._cut(key, order)
+        elif mood < _CUT + _TWICE:
+            await asyncio.gather(self._send(key, order), self._send(key, order))
+        for _ in range(_TRIES):
+            answer = await self._send(key, order)
+            if answer is None or not (wait := _in_progress(answer)):
+                return answer
+            await self._clock.sleep(wait)
+        self._tally.complain("place order", f"key {key}: still in progress after {_TRIES} times")
+        return None
+
+    async def _send(self, key: str, order: dict[str, Any]) -> httpx.Response | None:
+        self._ledger.sending(key)
+        # 409: the last one may be sold meanwhile, or it is being placed; 422: or retired
+        expect, headers = [201, 409, 422], {"Idempotency-Key": f'"{key}"'}
+        answer = await self.ask("place order", "POST", "/orders", expect, json=order, headers=headers)
+        self._note(key, answer)
+        return answer
+
+    async def _cut(self, key: str, order: dict[str, Any]) -> None:
+        self._ledger.sending(key)
+        patience = httpx.Timeout(_TIMEOUT, read=self._chance.random() * _CUT_AFTER)
+        began = self._clock.monotonic()
+        try:
+            answer = await self._http.post(
+                "/orders", json=order, headers={"Idempotency-Key": f'"{key}"'}, timeout=patience
+            )
+        except httpx.HTTPError:
+            self._ledger.cut += 1
+            self._tally.add("cut off order", "cut", self._clock.monotonic() - began)
+        else:
+            self._tally.add("cut off order", str(answer.status_code), self._clock.monotonic() - began)
+            self._note(key, answer)
+
+    def _note(self, key: str, answer: httpx.Response | None) -> None:
+        if answer is not None and not _in_progress(answer):
+            replayed = "idempotency-replayed" in answer.headers
+            place = answer.headers.get("location")
+            self._ledger.answered(key, answer.status_code, answer.content, place, replayed=replayed)
 
     async def join(self) -> None:
         """Become a customer; nobody becomes one twice. See one's own orders, and nobody else's."""
@@ -224,6 +280,8 @@ _ERRANDS: dict[Callable[[Visitor], Awaitable[None]], int] = {
 }
 
 _JSON = {"Content-Type": "application/json"}
+_KEY = {"Idempotency-Key": "mistaken"}
+_NOTHING = [{"product_id": 2**31 - 1, "quantity": 1}]
 _USER = {"email": "ada@example.com", "name": "Ada"}
 _MISTAKES: Sequence[tuple[str, str, int, dict[str, Any]]] = (
     ("GET", "/products/2147483647", 404, {}),
@@ -243,18 +301,27 @@ _MISTAKES: Sequence[tuple[str, str, int, dict[str, Any]]] = (
     ("POST", "/users", 413, {"json": _USER | {"name": "A" * 20_000}}),
     ("POST", "/users", 422, {"json": _USER | {"email": "ada"}}),
     ("POST", "/users", 422, {"json": _USER | {"nickname": "Ada"}}),
-    ("POST", "/orders", 422, {"json": {"customer_id": 1, "lines": []}}),
-    ("POST", "/orders", 422, {"json": {"customer_id": 1, "lines": [{"product_id": 2**31 - 1, "quantity": 1}]}}),
+    ("POST", "/orders", 422, {"json": {"customer_id": 1, "lines": []}, "headers": _KEY}),
+    ("POST", "/orders", 422, {"json": {"customer_id": 1, "lines": _NOTHING}, "headers": _KEY}),
+    ("POST", "/orders", 400, {"json": {"customer_id": 1, "lines": _NOTHING}}),
     ("POST", "/orders/2147483647/cancellation", 404, {}),
 )
 
 
 async def drive(
-    address: str, seconds: float, tally: Tally, clock: Clock, *, visitors: int, seed: int, password: str
+    address: str,
+    seconds: float,
+    tally: Tally,
+    clock: Clock,
+    *,
+    visitors: int,
+    seed: int,
+    password: str,
+    ledger: Ledger | None = None,
 ) -> None:
     """Let *visitors* run errands at *address* for so many *seconds*, and count in *tally* what comes of them.
 
-    They act as staff, who log in with *password*, except where they browse.
+    Orders are noted in *ledger* as well. They act as staff, who log in with *password*, except where they browse.
     """
     until = clock.monotonic() + seconds
     chance = random.Random(seed)
@@ -263,9 +330,16 @@ async def drive(
         http.headers["authorization"] = f"Bearer {login.raise_for_status().json()['access_token']}"
         async with asyncio.TaskGroup() as group:
             for _ in range(visitors):
-                visitor = Visitor(http, tally, clock, random.Random(chance.getrandbits(64)))
+                visitor = Visitor(http, tally, clock, random.Random(chance.getrandbits(64)), ledger)
                 group.create_task(visitor.visit(until))
         await settle(http, tally, clock)
+
+
+def _in_progress(answer: httpx.Response) -> float:
+    """Return after how many seconds to ask again, if that is the answer; else 0."""
+    if answer.status_code != 409 or not answer.json()["type"].endswith(":request-in-progress"):
+        return 0.0
+    return float(answer.headers["Retry-After"])
 
 
 def _flaw(answer: httpx.Response, method: str) -> str | None:

@@ -566,7 +566,9 @@ def _composer(
             admission_guards(service.admission, service.clock),
             rate_limits(lambda: service.limits),
             idempotency_guards(
-                lambda: service.idempotency, IdempotencyOptions(**service.settings.idempotency.model_dump())
+                lambda: service.idempotency,
+                IdempotencyOptions(**service.settings.idempotency.model_dump()),
+                deadlines.field,
             ),
             deadlines.guards,
             Retries(service.clock, service.random).guards,

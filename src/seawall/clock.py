@@ -7,10 +7,12 @@ these two ports decides what time it is and what chance brings.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
+from weakref import WeakSet
 
 __all__ = ["Clock", "Random", "SystemClock", "SystemRandom", "Timer"]
 
@@ -71,12 +73,30 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(seconds, callback)
 
 
+_unseeded: WeakSet[random.Random] = WeakSet()
+
+
+def _seed_again() -> None:
+    for generator in _unseeded:
+        generator.seed()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_seed_again)
+
+
 class SystemRandom:
-    """A generator of its own, seeded by the operating system or by *seed*."""
+    """A generator of its own, seeded by the operating system or by *seed*.
+
+    A process that is forked draws other numbers than the one it comes from: what tells claims and requests of
+    processes apart rests on that.
+    """
 
     __slots__ = ("_generator", "getrandbits", "random")
 
     def __init__(self, seed: int | None = None) -> None:
         self._generator = random.Random(seed)  # noqa: S311 - jitter and sampling; secrets come from `secrets`
+        if seed is None:
+            _unseeded.add(self._generator)
         self.random = self._generator.random
         self.getrandbits = self._generator.getrandbits

@@ -489,6 +489,7 @@ class Service(Group, Living):
             stack.push_async_callback(self._close_cache)
             if self._idempotency is not None:
                 stack.push_async_callback(self._idempotency.close)
+                await self._idempotency.start()
             self.admission.start()
             stack.callback(self.admission.stop)
             if self.profiler is not None:
@@ -500,8 +501,8 @@ class Service(Group, Living):
                 # Nothing is lost when they end: they are not waited for.
                 stack.callback(self.tasks.start(work, name=name, restart="always").cancel)
             if self._idempotency is not None:
-                sweeping = self.tasks.start(self._idempotency.sweep, name="idempotency", restart="always")
-                stack.callback(sweeping.cancel)
+                attending = self.tasks.start(self._idempotency.attend, name="idempotency", restart="always")
+                stack.callback(attending.cancel)
             yield self
 
     async def _close_cache(self) -> None:

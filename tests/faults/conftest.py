@@ -1,3 +1,3 @@
-from support.stores import postgres_database, redis_url
+from support.stores import mysql_url, postgres_database, redis_url
 
-__all__ = ["postgres_database", "redis_url"]
+__all__ = ["mysql_url", "postgres_database", "redis_url"]

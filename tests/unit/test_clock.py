@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -43,6 +44,21 @@ def test_system_random_repeats_its_seed_and_nobody_elses():
     assert [SystemRandom(7).random() for _ in range(2)] == [SystemRandom(7).random()] * 2
     assert SystemRandom(7).getrandbits(64) != SystemRandom(8).getrandbits(64)
     assert SystemRandom().getrandbits(64) != SystemRandom().getrandbits(64)
+
+
+def test_a_forked_process_draws_numbers_of_its_own():
+    chance, seeded = SystemRandom(), SystemRandom(7)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, f"{chance.getrandbits(128)} {seeded.getrandbits(128)}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 1000).decode().split()
+    os.close(reading)
+    os.close(writing)
+    assert int(theirs[0]) != chance.getrandbits(128)
+    assert int(theirs[1]) == seeded.getrandbits(128)
 
 
 @pytest.mark.anyio

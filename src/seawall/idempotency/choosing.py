@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Any
 
-from seawall.idempotency.keeper import IdempotencyOptions, Keeper
+from seawall.idempotency.keeper import Count, IdempotencyOptions, Keeper
 from seawall.idempotency.memory import MemoryStore
 from seawall.idempotency.store import Store
 from seawall.problems import ConfigurationError
@@ -25,12 +25,12 @@ def keeper_of(service: Any) -> Keeper:
     settings = service.settings
     options = IdempotencyOptions(**settings.idempotency.model_dump())
     data = sys.modules.get("seawall.data.database")  # who has given the service a database has imported it
-    shared = data is not None and data.Database in service.resources.types
+    shared = None if data is None else _given(service, data.Database)
     redis = "url" in settings.redis.model_fields_set
     name: str = options.store
     if name == "auto":
         named = "url" in settings.database.model_fields_set
-        name = "database" if shared or named else "redis" if redis else "memory"
+        name = "database" if shared is not None or named else "redis" if redis else "memory"
     if name == "redis" and not redis:
         raise ConfigurationError(
             'idempotency.store = "redis": there is no address; set SEAWALL_REDIS_URL=redis://HOST:6379/0, '
@@ -44,7 +44,7 @@ def keeper_of(service: Any) -> Keeper:
 
     def connect() -> Store:
         if name == "database":
-            return _database(service, shared=shared)
+            return _database(service, shared)
         if name == "redis":
             from seawall.data.redis.connections import Connections  # noqa: PLC0415 - an extra
             from seawall.idempotency.redis import RedisStore  # noqa: PLC0415 - as above
@@ -52,11 +52,29 @@ def keeper_of(service: Any) -> Keeper:
             return RedisStore(Connections(settings.redis, name=service.name))
         return MemoryStore(service.clock, options.max_keys)
 
-    session = data.Session if data is not None and shared and name == "database" else None
-    return Keeper(service.name, service.clock, service.random, name, connect, session)
+    session = data.Session if data is not None and shared is not None and name == "database" else None
+    return Keeper(
+        service.name, service.clock, service.random, name, connect, session, show_idempotency(service.metrics)
+    )
 
 
-def _database(service: Any, *, shared: bool) -> Store:
+def show_idempotency(metrics: Any) -> Count:
+    """Show what becomes of calls with a key among *metrics*, exact over all workers; return what counts them."""
+    counter = metrics.counter(
+        "seawall_idempotency_calls",
+        "Calls with an idempotency key, by what became of them.",
+        labels=("operation", "outcome"),
+    )
+    return lambda operation, outcome: counter.add(operation=operation, outcome=outcome)
+
+
+def _given(service: Any, database: type) -> type | None:
+    """Return the type of the database that the service works with: *database*, or the one class made from it."""
+    types = [kind for kind in service.resources.types if isinstance(kind, type) and issubclass(kind, database)]
+    return database if database in types else types[0] if len(types) == 1 else None
+
+
+def _database(service: Any, shared: type | None) -> Store:
     try:
         from seawall.data.database import Database  # noqa: PLC0415 - an extra
         from seawall.idempotency.sql import SqlStore  # noqa: PLC0415 - as above
@@ -65,7 +83,7 @@ def _database(service: Any, *, shared: bool) -> Store:
             f'idempotency.store = "database" needs {error.name!r}, which is not installed; '
             "install it with: pip install 'seawall[sql]'."
         ) from None
-    if shared:
-        return SqlStore(service.resources.values[Database], service.clock)
+    if shared is not None:
+        return SqlStore(service.resources.values[shared], service.clock)
     own = Database(service.settings.database, name=service.name, clock=service.clock, random=service.random)
     return SqlStore(own, service.clock, owned=True)

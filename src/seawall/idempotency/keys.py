@@ -8,7 +8,7 @@ import re
 from seawall.call import Call
 from seawall.idempotency.problems import InvalidIdempotencyKey
 
-__all__ = ["fingerprint_of", "read_key", "record_of"]
+__all__ = ["LONGEST", "PATTERN", "fingerprint_of", "read_key", "record_of"]
 
 LONGEST = 255
 """Bytes of a key, as Stripe has it."""
@@ -16,6 +16,8 @@ LONGEST = 255
 # A structured string (RFC 9651 §3.3.3), as the draft says; and what clients of Stripe and others send: no quotes.
 _STRING = re.compile(rb'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
 _BARE = re.compile(rb"[!#-+\-.-:<-\[\]-~]+")
+PATTERN = r'^("([ !#-\[\]-~]|\\["\\])+"|[!#-+.-:<-\[\]-~-]+)$'
+"""Both, as JSON Schema has it (ECMA-262)."""
 _ESCAPED = re.compile(rb"\\(.)")
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from seawall.clock import Clock
 from seawall.idempotency.store import Found
 from seawall.problems import Unavailable
 
 __all__ = ["MemoryStore"]
+
+FEW = 64
+"""Expired records that are forgotten to make room for a new one."""
 
 
 @dataclass(slots=True)
@@ -20,7 +24,7 @@ class _Record:
 
 
 class MemoryStore:
-    """Records in a dictionary.
+    """Records in a dictionary, and a heap of when they may expire.
 
     Args:
         clock: What time it is.
@@ -32,6 +36,7 @@ class MemoryStore:
         self._clock = clock
         self._most = most
         self._records: dict[str, _Record] = {}
+        self._due: list[tuple[float, str]] = []
 
     async def claim(self, id: str, fingerprint: str, token: str, lease: float) -> Found:  # noqa: A002 - see Store
         """See `Store.claim`.
@@ -42,35 +47,53 @@ class MemoryStore:
         now = self._clock.monotonic()
         found = self._records.get(id)
         if found is None or found.expires <= now:
-            if found is None and len(self._records) >= self._most and not await self.forget():
+            if found is None and len(self._records) >= self._most and not await self.forget(FEW):
                 raise Unavailable("Too many idempotency keys are kept at the moment.", headers={"Retry-After": "60"})
-            self._records[id] = _Record(fingerprint, token, now + lease)
+            self._keep(id, _Record(fingerprint, token, now + lease))
             return Found("claimed", fingerprint)
-        if found.answer is None:
-            return Found("running", found.fingerprint, left=found.expires - now)
-        return Found("done", found.fingerprint, found.answer)
+        if found.answer is not None:
+            return Found("done", found.fingerprint, found.answer)
+        return Found("running", found.fingerprint, left=found.expires - now)
+
+    async def hold(self, id: str, token: str, lease: float) -> bool:  # noqa: A002 - see Store
+        """See `Store.hold`."""
+        found = self._own(id, token)
+        if found is None:
+            return False
+        if lease > 0:
+            found.expires = self._clock.monotonic() + lease
+            self._keep(id, found)
+        else:
+            del self._records[id]
+        return True
 
     async def complete(self, id: str, token: str, answer: bytes, retention: float) -> bool:  # noqa: A002 - see Store
         """See `Store.complete`."""
-        found = self._records.get(id)
-        if found is None or found.token != token or found.answer is not None:
+        found = self._own(id, token)
+        if found is None:
             return False
         found.answer, found.expires = answer, self._clock.monotonic() + retention
+        self._keep(id, found)
         return True
 
-    async def release(self, id: str, token: str) -> None:  # noqa: A002 - see Store
-        """See `Store.release`."""
-        found = self._records.get(id)
-        if found is not None and found.token == token and found.answer is None:
-            del self._records[id]
-
-    async def forget(self) -> int:
-        """See `Store.forget`."""
-        now = self._clock.monotonic()
-        expired = [id for id, record in self._records.items() if record.expires <= now]  # noqa: A001 - see Store
-        for each in expired:
-            del self._records[each]
-        return len(expired)
+    async def forget(self, most: int) -> int:
+        """See `Store.forget`. Every entry of the heap is looked at once, however often it is asked."""
+        now, forgotten = self._clock.monotonic(), 0
+        while self._due and self._due[0][0] <= now and forgotten < most:
+            _, id = heappop(self._due)  # noqa: A001 - see Store
+            found = self._records.get(id)
+            if found is not None and found.expires <= now:  # else it was held longer, and has a later entry
+                del self._records[id]
+                forgotten += 1
+        return forgotten
 
     async def close(self) -> None:
         """Do nothing: the records stay for as long as the process."""
+
+    def _own(self, id: str, token: str) -> _Record | None:  # noqa: A002 - see Store
+        found = self._records.get(id)
+        return found if found is not None and found.token == token and found.answer is None else None
+
+    def _keep(self, id: str, record: _Record) -> None:  # noqa: A002 - see Store
+        self._records[id] = record
+        heappush(self._due, (record.expires, id))

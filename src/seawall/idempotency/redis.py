@@ -18,26 +18,28 @@ __all__ = ["RedisStore"]
 
 PREFIX = "seawall:idempotency:"
 
+# Each may be sent twice, because a connection broke; the second time finds what the first has done.
 CLAIM = Script("""
-local kept = redis.call('HMGET', KEYS[1], 'fingerprint', 'answer')
-if kept[1] then
+local kept = redis.call('HMGET', KEYS[1], 'fingerprint', 'answer', 'token')
+if kept[1] and (kept[2] or kept[3] ~= ARGV[2]) then
   return {kept[1], kept[2] or '', kept[2] and 1 or 0, redis.call('PTTL', KEYS[1])}
 end
 redis.call('HSET', KEYS[1], 'fingerprint', ARGV[1], 'token', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return {}
 """)
-COMPLETE = Script("""
+HOLD = Script("""
 local kept = redis.call('HMGET', KEYS[1], 'token', 'answer')
 if kept[1] ~= ARGV[1] or kept[2] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+""")
+COMPLETE = Script("""
+local kept = redis.call('HMGET', KEYS[1], 'token', 'answer')
+if kept[1] ~= ARGV[1] or (kept[2] and kept[2] ~= ARGV[2]) then return 0 end
 redis.call('HSET', KEYS[1], 'answer', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
-""")
-RELEASE = Script("""
-local kept = redis.call('HMGET', KEYS[1], 'token', 'answer')
-if kept[1] == ARGV[1] and not kept[2] then redis.call('DEL', KEYS[1]) end
-return 0
 """)
 
 
@@ -63,15 +65,15 @@ class RedisStore:
             return Found("done", theirs, bytes(found[1]))
         return Found("running", theirs, left=max(0, int(found[3])) / 1000)
 
+    async def hold(self, id: str, token: str, lease: float) -> bool:  # noqa: A002 - see Store
+        """See `Store.hold`."""
+        return bool(await self._run(HOLD, id, token, int(lease * 1000)))
+
     async def complete(self, id: str, token: str, answer: bytes, retention: float) -> bool:  # noqa: A002 - see Store
         """See `Store.complete`."""
         return bool(await self._run(COMPLETE, id, token, answer, int(retention * 1000)))
 
-    async def release(self, id: str, token: str) -> None:  # noqa: A002 - see Store
-        """See `Store.release`."""
-        await self._run(RELEASE, id, token)
-
-    async def forget(self) -> int:
+    async def forget(self, most: int) -> int:  # noqa: ARG002 - see Store
         """Return 0: the server does it."""
         return 0
 
@@ -80,9 +82,9 @@ class RedisStore:
         await self._connections.close()
 
     async def _run(self, script: Script, id: str, *arguments: Any) -> Sequence[Any]:  # noqa: A002 - see Store
-        from redis.exceptions import RedisError  # noqa: PLC0415 - an extra
+        from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415 - an extra
 
         try:
             return await script(self._connections.get(), [self._prefix + id], *arguments)  # type: ignore[no-any-return]
-        except RedisError as error:
+        except (RedisError, RedisClusterException) as error:
             raise OSError(f"Redis: {error}") from error

@@ -29,8 +29,8 @@ class Found:
 class Store(Protocol):
     """Records by an id. Every verb is one atomic step; `token` is new for every claim and fences off late ones.
 
-    A store that cannot be reached raises a `Problem` (503) or an OSError, and the call is refused: to run it without a
-    record would break the promise.
+    A store that cannot be reached raises a `Problem` (503) or an OSError; whether the call is refused then is up to its
+    rule (`on_outage`).
     """
 
     async def claim(self, id: str, fingerprint: str, token: str, lease: float) -> Found:  # noqa: A002 - it is one
@@ -44,16 +44,23 @@ class Store(Protocol):
         """
         ...
 
+    async def hold(self, id: str, token: str, lease: float) -> bool:  # noqa: A002 - as above
+        """Let a claim last for *lease* seconds from now, or let it go where that is 0.
+
+        Returns:
+            Whether it was still *token*'s, and not complete; else nothing has changed.
+        """
+        ...
+
     async def complete(self, id: str, token: str, answer: bytes, retention: float) -> bool:  # noqa: A002 - as above
         """Keep *answer* for *retention* seconds; return whether the claim was still *token*'s."""
         ...
 
-    async def release(self, id: str, token: str) -> None:  # noqa: A002 - as above
-        """Forget the record if it is *token*'s and not complete."""
-        ...
+    async def forget(self, most: int) -> int:
+        """Delete records that have expired, *most* of them at once; return how many those were. Run now and then.
 
-    async def forget(self) -> int:
-        """Delete what has expired; return how many records that were. Run now and then."""
+        It waits for nobody's record and holds up nobody for longer than it takes to delete so many.
+        """
         ...
 
     async def close(self) -> None:

@@ -8,15 +8,18 @@ known, so that the effect and its record become durable together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from seawall.idempotency.keeper import IdempotencyOptions, Keeper, Rule
+from seawall.idempotency.claims import OnOutage, Rule
+from seawall.idempotency.keeper import IdempotencyOptions, Keeper
 from seawall.idempotency.problems import IdempotencyKeyReused, InvalidIdempotencyKey, RequestInProgress
 from seawall.idempotency.rule import Idempotency
 from seawall.operation import Operation, Policy
 from seawall.plan.places import Place
+from seawall.plan.timeouts import TimeoutField
 from seawall.plan.writer import Writer
 from seawall.problems import Problem
 
@@ -29,19 +32,20 @@ MARGIN = 5.0
 
 
 def idempotency_guards(
-    keeper: Callable[[], Keeper], options: IdempotencyOptions
+    keeper: Callable[[], Keeper], options: IdempotencyOptions, field: TimeoutField | None = None
 ) -> Callable[[Policy], Iterable[Once | Record | Begin]]:
     """Return the source of this capability.
 
     Args:
         keeper: Returns the service's keeper; asked for when there is a policy that is idempotent.
         options: What holds where a policy says nothing.
+        field: By which callers say how long they will wait; None where they cannot.
     """
 
     def source(policy: Policy) -> Iterable[Once | Record | Begin]:
         chosen: Idempotency | None = policy.idempotent
         if chosen is not None:
-            yield Once(keeper(), chosen, options, policy.timeout)
+            yield Once(keeper(), chosen, options, policy.timeout, field)
             yield Record(keeper())
             yield Begin()
 
@@ -55,12 +59,21 @@ class Once:
     place = Place.IDEMPOTENCY
     problems: ClassVar[tuple[type[Problem], ...]] = (InvalidIdempotencyKey, RequestInProgress, IdempotencyKeyReused)
 
-    def __init__(self, keeper: Keeper, chosen: Idempotency, options: IdempotencyOptions, timeout: float | None) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        chosen: Idempotency,
+        options: IdempotencyOptions,
+        timeout: float | None,
+        field: TimeoutField | None,
+    ) -> None:
         self._keeper = keeper
         self._required = chosen.required
         self._retention = _or(chosen.retention, options.retention)
         self._lease = _or(chosen.lease, max(options.lease, (timeout or 0.0) + MARGIN))
-        self._wait = _or(chosen.wait, options.wait)
+        self._wait = min(_or(chosen.wait, options.wait), timeout or math.inf)
+        self._on_outage: OnOutage = chosen.on_outage or options.on_outage
+        self._field = field
         self._read: Callable[[Writer], None] | None = None
         self._failure: Callable[..., Any] | None = None
 
@@ -68,7 +81,8 @@ class Once:
     def note(self) -> str:
         """Whether a key must be sent, and where answers are kept."""
         needed = "key required" if self._required else "key welcome"
-        return f"{needed}, kept {self._retention:g} s in {self._keeper.name}"
+        outage = ", runs without it in an outage" if self._on_outage == "open" else ""
+        return f"{needed}, kept {self._retention:g} s in {self._keeper.name}{outage}"
 
     def on_request(self, read_body: Callable[[Writer], None], failure: Callable[..., Any]) -> Once:
         """Return the fragment for a plan in which *read_body* writes the lines that leave the body in ``raw_body``.
@@ -87,7 +101,7 @@ class Once:
             inner()
             return
         keeper = self._keeper
-        rule = Rule(method=writer.subject.method, retention=self._retention, lease=self._lease, wait=self._wait)
+        rule = keeper.expect(self._rule(writer.subject.method))
         writer.lines("idempotency_claim = None", 'idempotency_key = headers.get(b"idempotency-key")')
         if self._required:
             with writer.block("if idempotency_key is None:"):
@@ -95,7 +109,9 @@ class Once:
         self._read(writer)
         with writer.block("if idempotency_key is not None:"):
             claim, bound = writer.bind("claim_key", keeper.claim), writer.bind("idempotency_rule", rule)
-            writer.line(f"idempotency_claim = await {claim}(call, {bound}, idempotency_key, path, raw_query, raw_body)")
+            asked = ", sooner" if writer.sooner == "asked" else ""
+            request = "idempotency_key, path, raw_query, raw_body"
+            writer.line(f"idempotency_claim = await {claim}(call, {bound}, {request}{asked})")
         with writer.block("if idempotency_claim is not None and idempotency_claim.answer is not None:"):
             replay = writer.bind("replay", keeper.replay)
             writer.line(f"status, content_type, body = {replay}(call, idempotency_claim.answer)")
@@ -111,6 +127,17 @@ class Once:
             with writer.block("if idempotency_claim is not None:"):
                 complete = writer.bind("keep_answer", keeper.complete)
                 writer.line(f"await {complete}(idempotency_claim, call, status, content_type, body)")
+
+    def _rule(self, method: str) -> Rule:
+        field = self._field
+        return Rule(
+            method=method,
+            retention=self._retention,
+            lease=self._lease,
+            wait=self._wait,
+            on_outage=self._on_outage,
+            due=None if field is None else lambda asked: asked[0] + field.seconds(asked[1]),
+        )
 
 
 class Record:

@@ -29,14 +29,20 @@ class IdempotencySettings(Table, table="idempotency", env_prefix="SEAWALL_IDEMPO
         default=30.0,
         gt=0,
         le=_YEAR,
-        description="When a call that has not ended is taken for dead, and another with its key may run; at least 5 s "
-        "more than the operation's timeout.",
+        description="When a process that has not been heard of is taken for dead, and another call with its key may "
+        "run; at least 5 s more than the operation's timeout. Of a call that runs it is renewed.",
     )
     wait: Seconds = Field(
         default=0.0,
         ge=0,
         le=3600,
-        description="How long a call waits for another with its key that runs; then it is answered with 409.",
+        description="How long a call waits for another with its key that runs, within the operation's timeout and the "
+        "time its caller allows; then it is answered with 409.",
+    )
+    on_outage: Literal["closed", "open"] = Field(
+        default="closed",
+        description="What becomes of calls with a key while the store cannot be reached: `closed` answers them with "
+        "503, `open` runs them, and they may be done twice.",
     )
     max_keys: int = Field(
         default=100_000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def test_it_seeds_serves_drives_and_ends(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     assert "3,000 products and 10,000 orders of its seed (made now)" in run.stdout
     assert "Every one was answered as it should have been" in run.stdout
+    assert re.search(r"The shop holds the [\d,]+ of them that it said it placed, and none twice", run.stdout)
     for kind in ("place order", "dashboard", "mistakes", "search products"):
         assert kind in run.stdout
     for says in ("payments answer after 3 s", "shipping breaks off mid-answer", "all is well again"):

@@ -1,12 +1,14 @@
 """Idempotent operations over ASGI, with records in memory."""
 
 import asyncio
+import re
 
 import pytest
 from msgspec import Struct
 
 from seawall import Call, Conflict, DeclarationError, Guard, Place, Principal, Reply, Unavailable
-from seawall.idempotency import Idempotency
+from seawall.idempotency import Idempotency, InvalidIdempotencyKey
+from seawall.idempotency.keys import PATTERN, read_key
 from seawall.settings import ServiceSettings, Settings
 from support.exchange import exchange
 from support.settings import service
@@ -227,3 +229,19 @@ def test_the_document_tells_of_the_key(shop):
     (field,) = operation["parameters"]
     assert (field["name"], field["in"], field["required"]) == ("Idempotency-Key", "header", True)
     assert {"400", "409", "422"} <= set(operation["responses"])
+    schema = field["schema"]
+    for key in ('"k1"', "k1", r'"a \"b\" \\"', "8e03978e-40d5-43dd-bc93-6894a57f9324", '"a, b"'):
+        assert re.search(schema["pattern"], key)
+    for key in ("", '""', '"a', "a b", "a,b", "é", r'"\a"'):
+        assert not re.search(schema["pattern"], key)
+
+
+@pytest.mark.parametrize("character", [chr(code) for code in range(0x21, 0x7F)])
+def test_the_document_says_which_keys_are_ones(character):
+    for key in (character * 3, f'"{character}"'):
+        try:
+            read_key(key.encode())
+        except InvalidIdempotencyKey:
+            assert not re.search(PATTERN, key)
+        else:
+            assert re.search(PATTERN, key)

@@ -32,6 +32,7 @@ from seawall.http.openapi.schemas import SchemaHook, Schemas
 from seawall.http.openapi.usage import Mode
 from seawall.http.route import Route
 from seawall.http.versions import Versions
+from seawall.idempotency.keys import LONGEST, PATTERN
 from seawall.problems import BadRequest, DeclarationError, NotAcceptable, Problem
 
 __all__ = ["document", "index", "versions_of"]
@@ -227,7 +228,7 @@ def _key_parameters(route: Route) -> list[dict[str, Any]]:
             "description": "One of its own for each intent, such as a UUID: what is sent again with the same key is "
             "done once and answered alike (draft-ietf-httpapi-idempotency-key-header).",
             "required": chosen.required,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": PATTERN},
         }
     ]
 
