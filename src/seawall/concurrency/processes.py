@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing.connection
 import multiprocessing.context
 import pickle
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -104,25 +105,29 @@ class Processes:
         """
         path = path_of(function)
         arguments = pickle.dumps((args, kwargs))
-        worker = await self._place()
+        worker, work = await self._begin(path, arguments)
         self.running += 1
         try:
-            result: R = await self._run(worker, path, arguments)
+            result: R = await self._end_of(worker, work, path)
             return result
         finally:
             self.running -= 1
             if not self.running and self._ended is not None and not self._ended.done():
                 self._ended.set_result(None)
 
-    async def _run(self, worker: _Worker, path: str, arguments: bytes) -> Any:
-        try:
-            work = worker.submit(process_worker.work, path, arguments, self._told())
-        except BrokenProcessPool:
-            self._replace(worker)
-            raise ProcessLost(f"the process that was to run {path} died") from None
-        except BaseException:
-            self._free(worker)
-            raise
+    async def _begin(self, path: str, arguments: bytes) -> tuple[_Worker, Future[tuple[bool, bytes]]]:
+        """Give the work to a process; to another one where that has died at its rest."""
+        while True:
+            worker = await self._place()
+            try:
+                return worker, worker.submit(process_worker.work, path, arguments, self._told())
+            except BrokenProcessPool:
+                self._replace(worker)
+            except BaseException:
+                self._free(worker)
+                raise
+
+    async def _end_of(self, worker: _Worker, work: Future[tuple[bool, bytes]], path: str) -> Any:
         try:
             good, data = await asyncio.wrap_future(work)
         except asyncio.CancelledError:
@@ -286,9 +291,9 @@ class _Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the process runs, by what the kernel closed with it: the executor may be about to wait for it."""
         process = self._context.process
-        return process is not None and process.is_alive()
+        return process is not None and not multiprocessing.connection.wait([process.sentinel], 0)
 
     def kill(self) -> None:
         """Kill the process, also one that is just being started: after the shutdown it has been, or never will be."""

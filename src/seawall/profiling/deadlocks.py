@@ -110,7 +110,7 @@ def cycles(left: Mapping[AnyTask, Wait]) -> list[list[Wait]]:
 def _next(left: Mapping[AnyTask, Wait], wait: Wait) -> AnyTask:
     """Return one of those that *wait* is stuck behind: a holder rather than one that is only ahead of it."""
     for holder, _ in wait.shares:
-        if holder in left:
+        if wait.needed and holder in left:
             return holder
     assert wait.ahead is not None  # noqa: S101 - or it were not stuck
     return wait.ahead

@@ -50,6 +50,9 @@ async def no_leaks(*, patience: float = 0.0, look_every: float = 1.0) -> AsyncGe
     watch = _Watch(look_every)
     try:
         yield
+    except asyncio.CancelledError:
+        watch.settle()
+        raise
     finally:
         watch.end()
     watch.check()
@@ -65,6 +68,8 @@ class _Watch:
 
     def __init__(self, every: float) -> None:
         self._every = every
+        self._task = asyncio.current_task()
+        self._cancelled = False
         self._before: list[Any] = []
         self._found = ""
         self._timer = None if keeps_manual_time() else _CLOCK.call_later(every, self._look)
@@ -74,7 +79,8 @@ class _Watch:
         for circle in circles:
             if circle in self._before:
                 self._found = "\n".join(_look().deadlock_lines())
-                _break(circle, Deadlocked(self._found))
+                if not _break(circle, Deadlocked(self._found)) and self._task is not None and not self._cancelled:
+                    self._cancelled = self._task.cancel()
         self._before = circles
         self._timer = _CLOCK.call_later(self._every, self._look)
 
@@ -82,19 +88,25 @@ class _Watch:
         if self._timer is not None:
             self._timer.cancel()
 
+    def settle(self) -> None:
+        """Turn the cancellation of the block into the error that it is for, if it is ours."""
+        if self._cancelled and self._task is not None:
+            self._task.uncancel()
+            self.check()
+
     def check(self) -> None:
         if self._found:
             raise Deadlocked(self._found)
 
 
-def _break(circle: list[Wait], error: Deadlocked) -> None:
-    """Raise *error* where one of the tasks waits for a lock; where they only await each other, cancel one."""
+def _break(circle: list[Wait], error: Deadlocked) -> bool:
+    """Raise *error* where one of the tasks waits for a lock; return whether one does: they may only await each other."""
     for wait in circle:
         waiter = getattr(wait.task, "_fut_waiter", None)
         if isinstance(waiter, asyncio.Future) and not isinstance(waiter, asyncio.Task) and not waiter.done():
             waiter.set_exception(error)
-            return
-    circle[0].task.cancel()
+            return True
+    return False
 
 
 def _look() -> LockReport:
