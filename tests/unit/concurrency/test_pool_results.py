@@ -81,11 +81,17 @@ async def test_items_may_come_from_a_channel_and_a_generator_is_closed(manual_cl
     async with asyncio.TaskGroup() as group, WorkerPool(double, workers=2, queue=1) as pool:
         group.create_task(send())
         assert [each async for each in pool.results(channel)] == [2 * number for number in range(10)]
+
+    async def slow(number: int) -> int:
+        await manual_clock.sleep(1)
+        return number
+
+    async with WorkerPool(slow, workers=1, queue=2) as pool:
         async with contextlib.aclosing(pool.results(endless())) as stream:
             async for _ in stream:
                 break
         assert closed
-        assert pool.progress.waiting == 0, "what has not been begun is taken out"
+        assert (pool.progress.running, pool.progress.waiting) == (1, 0), "what has not been begun is taken out"
 
 
 async def test_errors_end_it_or_are_left_out(manual_clock: ManualClock) -> None:
