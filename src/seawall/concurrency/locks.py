@@ -80,7 +80,8 @@ class _KeyHold(Hold):
         if self in self._lock.held or self.turn is not None:
             raise RuntimeError("this stay in a lock has begun already: ask the lock for another one")
         self._lock = self._locks.lock_of(self._key)
-        await self._lock.take(self)
+        if not self._lock.try_take(self):
+            await self._lock.take(self)
         return self
 
 

@@ -217,21 +217,22 @@ class _Running:
 
     async def put(self, item: Any) -> None:
         """Let *item* wait for this stage. Items have numbers in the order in which they come into the channel."""
-        number, self._put = self._put, self._put + 1
-        await self.inbox.send((number, item))
+        entry, self._put = (self._put, item), self._put + 1
+        if not self.inbox.try_send(entry):
+            await self.inbox.send(entry)
 
     async def work(self) -> None:
         """Work on items until nothing more comes; the last worker tells the next stage."""
-        ordered, out = self.stage.ordered, self._out
+        ordered, out, inbox = self.stage.ordered, self._out, self.inbox
         while True:
             try:
-                number, item = await self.inbox.receive()
+                number, item = inbox.take() if inbox.ready else await inbox.receive()
             except ChannelClosed:
                 break
             self._running += 1
             try:
                 result = await self._result(item)
-                if ordered:
+                if ordered and number != self._next:
                     await self._turn(number)
                 if result is not _LEFT_OUT:
                     await out(result)
@@ -262,9 +263,8 @@ class _Running:
         return _LEFT_OUT
 
     async def _turn(self, number: int) -> None:
-        if number != self._next:
-            turn = self._turns[number] = asyncio.get_running_loop().create_future()
-            await turn
+        turn = self._turns[number] = asyncio.get_running_loop().create_future()
+        await turn
 
     def _pass_on(self, number: int) -> None:
         self._next = number + 1

@@ -6,8 +6,6 @@ come after it. What waits leaves the line without a trace when it is cancelled o
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Iterator
 
 from seawall.clock import Clock
@@ -68,7 +66,8 @@ class Semaphore(FairLock, Owned):
         Cancelled while it waits, or in the moment in which its turn comes, nothing has been taken.
         """
         permit = Permit(self, self._weight(weight), patience("acquire", within))
-        await self.take(permit)
+        if not self.try_take(permit):
+            await self.take(permit)
         return permit
 
     def try_acquire(self, weight: int = 1) -> Permit | None:
@@ -78,12 +77,7 @@ class Semaphore(FairLock, Owned):
             DeclarationError: *weight* is less than 1 or more than there is.
         """
         permit = Permit(self, self._weight(weight))
-        if self.line or not self.admits(permit):
-            return None
-        with contextlib.suppress(RuntimeError):  # outside of an event loop there is no task
-            permit.task = asyncio.current_task()
-        self.enter(permit)
-        return permit
+        return permit if self.try_take(permit) else None
 
     def admits(self, hold: Hold) -> bool:
         """Whether there is enough for *hold* now."""
@@ -116,6 +110,8 @@ class Semaphore(FairLock, Owned):
         return f"{hold.amount} of {self.limit}"
 
     def _weight(self, weight: object) -> int:
+        if type(weight) is int and 1 <= weight <= self.limit:
+            return weight
         amount = whole("Semaphore", "weight", weight)
         if amount > self.limit:
             raise DeclarationError(

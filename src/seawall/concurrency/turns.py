@@ -83,7 +83,8 @@ class Hold:
     async def __aenter__(self) -> Self:
         if self in self._lock.held or self.turn is not None:
             raise RuntimeError("this stay in a lock has begun already: ask the lock for another one")
-        await self._lock.take(self)
+        if not self._lock.try_take(self):
+            await self._lock.take(self)
         return self
 
     async def __aexit__(
@@ -121,16 +122,20 @@ class FairLock(ABC):
         """Note that *hold* has ended."""
         del self.held[hold]
 
+    def try_take(self, hold: Hold) -> bool:
+        """Begin *hold* if there is room for it and nobody waits; return whether there was."""
+        hold.task = asyncio.current_task()
+        if self.line or not self.admits(hold):
+            return False
+        self.enter(hold)
+        return True
+
     async def take(self, hold: Hold) -> None:
-        """Begin *hold*; waits for its turn.
+        """Wait for the turn of *hold*, for which there was no room, and begin it.
 
         Raises:
             TimeoutError: Its time was over before.
         """
-        hold.task = asyncio.current_task()
-        if not self.line and self.admits(hold):
-            self.enter(hold)
-            return
         self.refuse_hopeless(hold)
         turn = hold.turn = asyncio.get_running_loop().create_future()
         self.line.append(hold)
