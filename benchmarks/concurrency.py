@@ -294,11 +294,11 @@ async def measure(rounds, items):
     """Return the microseconds of CPU time per item of each run, the least of the rounds."""
     best = {(group, name): float("inf") for group, runs in RUNS.items() for name in runs}
     for _ in range(rounds):
-        for group, name in best:
+        for (group, name), least in best.items():
             gc.collect()
             began = time.process_time()
             await RUNS[group][name](items)
-            best[group, name] = min(best[group, name], (time.process_time() - began) / items * 1e6)
+            best[group, name] = min(least, (time.process_time() - began) / items * 1e6)
     return best
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from seawall.call import current_call
 
 
-class Odd(Exception):  # noqa: N818 - what it is for
+class Odd(Exception):
     """An exception that cannot be made again from its arguments."""
 
     def __init__(self, *, number: int) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_task_that_is_left() -> None:
-    with pytest.raises(Leaked, match="(?s)1 tasks and 0 locks were left behind.*task mine.*in sleep"):
+    with pytest.raises(Leaked, match=r"(?s)1 tasks and 0 locks were left behind.*task mine.*in sleep"):  # noqa: PT012 - the block is what is judged
         async with no_leaks():
             task = asyncio.create_task(asyncio.sleep(100), name="mine")
             await asyncio.sleep(0)
@@ -46,14 +46,15 @@ async def test_what_was_there_before_or_ends_soon_is_none() -> None:
     before = asyncio.create_task(asyncio.sleep(100))
     async with no_leaks(patience=5):
         async with semaphore.hold(), lock:
-            asyncio.create_task(asyncio.sleep(0.05))
+            ending = asyncio.create_task(asyncio.sleep(0.05))
         async with Threads(1) as threads:
             await threads.run(int, "1")
+    assert ending.done()
     before.cancel()
 
 
 async def test_what_the_block_raises_comes_first() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError):  # noqa: PT012 - the block is what raises
         async with no_leaks():
             task = asyncio.create_task(asyncio.sleep(100))
             raise KeyError
@@ -97,6 +98,6 @@ def test_manual_time_says_it_at_once() -> None:
         async with no_leaks():
             await both_ways(KeyedLocks())
 
-    with asyncio.Runner(loop_factory=clock.loop_factory) as runner:
-        with pytest.raises(RuntimeError, match="(?s)something that never comes.*one waits for KeyedLocks.*key 'b'"):
-            runner.run(main())
+    found = r"(?s)something that never comes.*one waits for KeyedLocks.*key 'b'"
+    with asyncio.Runner(loop_factory=clock.loop_factory) as runner, pytest.raises(RuntimeError, match=found):
+        runner.run(main())

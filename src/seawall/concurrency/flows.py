@@ -123,4 +123,3 @@ async def batch(
                 source.put_back(item)
             raise
         yield items
-

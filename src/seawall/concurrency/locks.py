@@ -7,7 +7,7 @@ for one key.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from seawall.clock import Clock
 from seawall.concurrency.checks import patience
@@ -76,7 +76,7 @@ class _KeyHold(Hold):
         self._key = key
         super().__init__(_NOWHERE, 1, within)
 
-    async def __aenter__(self) -> Hold:
+    async def __aenter__(self) -> Self:
         if self in self._lock.held or self.turn is not None:
             raise RuntimeError("this stay in a lock has begun already: ask the lock for another one")
         self._lock = self._locks.lock_of(self._key)

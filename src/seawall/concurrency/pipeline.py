@@ -1,7 +1,7 @@
 """Pipelines: items go through several functions, each with its own width, and no stage runs away from the next one.
 
-Between two stages is a bounded channel, so a stage that is slow is waited for, back to the source. All tasks are those of
-one group, which ends with the block it was opened in: an error, or the end of the block, cancels every stage at once.
+Between two stages is a bounded channel, so a stage that is slow is waited for, back to the source. All tasks are those
+of one group, which ends with the block it was opened in: an error, or the end of the block, cancels all stages at once.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ class _Running:
         stage = self.stage
         try:
             return await stage.function(item)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - whatever it is, it is told, or raised
             error = raised
         except asyncio.CancelledError:
             task = asyncio.current_task()

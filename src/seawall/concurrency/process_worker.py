@@ -101,7 +101,7 @@ def _pickled(error: BaseException) -> bytes:
     note = f"\nin process {os.getpid()}:\n{lines}"
     try:
         if not isinstance(error, Exception):
-            raise TypeError("the end of a process is not for its parent to repeat")  # noqa: TRY301 - as what cannot be sent
+            raise TypeError("the end of a process is not for its parent to repeat")
         error.add_note(note)
         data = pickle.dumps(error)
         pickle.loads(data)  # noqa: S301 - our own; many exceptions cannot be made again from what they kept

@@ -1,7 +1,7 @@
 """Work that computes, in processes: so many at once, stopped when nobody waits any more, and replaced when they die.
 
-Each process is a `concurrent.futures.ProcessPoolExecutor` of its own with one worker. A pool of several would be lost as
-a whole when one of its processes is killed; this way only the one that is to be stopped is.
+Each process is a `concurrent.futures.ProcessPoolExecutor` of its own with one worker. A pool of several would be lost
+as a whole when one of its processes is killed; this way only the one that is to be stopped is.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class ProcessLost(SeawallError):
 class Processes:
     """Processes for work that computes: ``await processes.run(render, page)`` within ``async with``.
 
-    Functions are those at the top of a module, named by their import path; arguments, results and exceptions are pickled.
-    Work runs under the id, the operation, the trace, the principal and the deadline of the call being served; no other
-    context. Whoever waits and is cancelled, by a deadline or by anybody else, goes on at once; the process is killed and
-    another one started in its place. At the end of the block running work is waited for; where the block raises or is
-    cancelled, it is killed.
+    Functions are those at the top of a module, named by their import path; arguments, results and exceptions are
+    pickled. Work runs under the id, the operation, the trace, the principal and the deadline of the call being served;
+    no other context. Whoever waits and is cancelled, by a deadline or by anybody else, goes on at once; the process is
+    killed and another one started in its place. At the end of the block running work is waited for; where the block
+    raises or is cancelled, it is killed.
 
     Args:
         workers: Processes. Each is a Python of its own, with its own memory, that takes a moment to start.
@@ -201,7 +201,8 @@ class Processes:
         pause = FIRST_PAUSE
         while self._open:
             try:
-                return await self._start()
+                await self._start()
+                break
             except (OSError, BrokenProcessPool):
                 logger.exception("a process does not start; once more in %g s", pause)
             await self._clock.sleep(pause)

@@ -1,4 +1,4 @@
-"""Retries for the items of pools and pipelines: the policies of `seawall.resilience`, looked up when one is asked for."""
+"""Retries for the items of pools and pipelines: the policies of `seawall.resilience`, loaded when one is asked for."""
 
 from __future__ import annotations
 

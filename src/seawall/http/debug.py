@@ -68,7 +68,9 @@ class DebugAccess:
         if not may_see("loopback", call.client, call.metadata):
             raise _refused(Forbidden("Only callers on the machine of the service may look."))
         host = call.header("host")
-        foreign = call.header("sec-fetch-site") in ("cross-site", "same-site") or _is_foreign(call.header("origin"), host)
+        foreign = call.header("sec-fetch-site") in ("cross-site", "same-site") or _is_foreign(
+            call.header("origin"), host
+        )
         if foreign or not _names_this_machine(host):
             raise _refused(Forbidden("A page of another site may not look; open this address yourself."))
 

@@ -1,8 +1,8 @@
 """Locks that are held or waited for, with who holds them, who waits, and which tasks wait for each other.
 
-Those of `seawall.concurrency` note who has them. asyncio does not: a task that stands inside ``async with lock:`` has the
-lock's exit on its stack, which the garbage collector can see; one that called ``acquire()`` by itself cannot be told
-from any other. Locks of threads are not known to the collector, so they are not here.
+Those of `seawall.concurrency` note who has them. asyncio does not: a task that stands inside ``async with lock:`` has
+the lock's exit on its stack, which the garbage collector can see; one that called ``acquire()`` by itself cannot be
+told from any other. Locks of threads are not known to the collector, so they are not here.
 """
 
 from __future__ import annotations

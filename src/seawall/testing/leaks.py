@@ -34,8 +34,8 @@ class Deadlocked(AssertionError):
 async def no_leaks(*, patience: float = 0.0, look_every: float = 1.0) -> AsyncGenerator[None]:
     """Fail if the block leaves a task running or a lock held that was not there before, or is in a deadlock.
 
-    Seen are the locks of `seawall.concurrency`, whose holders are known, and those of asyncio. While the block runs, all
-    *look_every* seconds it is looked whether tasks wait for each other; if they still do at the next look, `Deadlocked`
+    Seen are the locks of `seawall.concurrency`, whose holders are known, and those of asyncio. While the block runs, it
+    is looked all *look_every* seconds whether tasks wait for each other; if they still do at the next look, `Deadlocked`
     is raised where one of them waits. On the loop of a `ManualClock` that is not needed: it says so itself, at once.
 
     Args:
@@ -100,7 +100,7 @@ class _Watch:
 
 
 def _break(circle: list[Wait], error: Deadlocked) -> bool:
-    """Raise *error* where one of the tasks waits for a lock; return whether one does: they may only await each other."""
+    """Raise *error* where one of the tasks waits for a lock; return whether one does, and not only for a task."""
     for wait in circle:
         waiter = getattr(wait.task, "_fut_waiter", None)
         if isinstance(waiter, asyncio.Future) and not isinstance(waiter, asyncio.Task) and not waiter.done():

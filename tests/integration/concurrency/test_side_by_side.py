@@ -1,4 +1,4 @@
-"""Processes, locks and breakers in a served process: deadlines, clients that go, drains, kills, and what operators see."""
+"""Processes, locks and breakers in a served process: deadlines, lost clients, drains, kills, what operators see."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from support.process import Served, Wire, served
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[2] / "examples" / "docs"
 
 
 @contextlib.contextmanager
@@ -88,6 +89,11 @@ class TestProcesses:
         assert ended(tmp_path)
         assert not alive(pid)
 
+    def test_the_example_of_the_how_to_works(self) -> None:
+        with served("reports:service", EXAMPLES) as each:
+            assert get(each.address(), "/reports/1") == (200, "333328333350000")
+            assert each.end() == 0, each.output
+
     def test_processes_end_with_a_service_that_is_killed(self, tmp_path: Path) -> None:
         with app(PROCESSES="2") as each, Wire(each.at) as client:
             client.send(f"/compute?folder={tmp_path}&seconds=60")
@@ -141,7 +147,8 @@ class TestWhatOperatorsSee:
         assert get(process.at, "/ship")[0] == 200
 
     @pytest.mark.parametrize(
-        "field", ["Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "X-Forwarded-For: 192.0.2.1"]
+        "field",
+        ["Origin: http://evil.example", "Origin: null", "Sec-Fetch-Site: cross-site", "X-Forwarded-For: 192.0.2.1"],
     )
     def test_pages_of_others_switch_nothing(self, process: Served, field: str) -> None:
         assert get(process.at, "/debug/breakers/shipping/open", field, method="POST")[0] == 403
@@ -158,4 +165,3 @@ class TestWhatOperatorsSee:
             path = "/debug/breakers/shipping/open"
             assert get(each.at, path, method="POST")[0] == 401
             assert get(each.at, path, f"Authorization: Bearer {token}", method="POST")[0] == 200
-

@@ -1,4 +1,4 @@
-"""More than 10,000 cancellations at random points, through every primitive: no item, turn, permit, lock or task is lost.
+"""More than 10,000 cancellations at random points, through every primitive: no item, turn, permit, lock, task is lost.
 
 Those of processes are in their own tests: each of them costs a process.
 """
@@ -153,7 +153,11 @@ async def test_locks_with_time_limits(manual_clock: ManualClock, chance: random.
 
     async def use() -> None:
         within = chance.randrange(3)
-        kinds = (lambda: locks.hold(1, within=within), lambda: both.read(within=within), lambda: both.write(within=within))
+        kinds = (
+            lambda: locks.hold(1, within=within),
+            lambda: both.read(within=within),
+            lambda: both.write(within=within),
+        )
         try:
             async with chance.choice(kinds)():
                 await manual_clock.sleep(chance.randrange(3))

@@ -47,7 +47,7 @@ async def until(condition) -> None:
 
 async def begun(folder: Path) -> int:
     await until(lambda: list(folder.iterdir()))
-    return int(next(folder.iterdir()).name)
+    return int(next(folder.iterdir()).name)  # noqa: ASYNC240 - a name
 
 
 async def test_functions_run_elsewhere_and_answer(processes: Processes) -> None:
@@ -66,9 +66,9 @@ async def test_what_cannot_be_sent_is_said_and_breaks_nothing(processes: Process
     before = processes.replaced
     with pytest.raises(RuntimeError, match="Odd: odd 3"):
         await processes.run(computing.odd, 3)
-    with pytest.raises(Exception, match="(?i)pickle|local"):
+    with pytest.raises(Exception, match=r"(?i)pickle|local"):
         await processes.run(computing.unsendable)
-    with pytest.raises(Exception, match="(?i)pickle|local"):
+    with pytest.raises(Exception, match=r"(?i)pickle|local"):
         await processes.run(len, computing.outer())
     with pytest.raises(RuntimeError, match="SystemExit: 3"):
         await processes.run(computing.leave)
@@ -177,9 +177,7 @@ async def test_cancellations_at_random_lose_no_process(processes: Processes, tmp
     print(f"SEAWALL_TEST_SEED={seed}")
     chance, done = random.Random(seed), 0
     for _ in range(8):
-        tasks = [
-            asyncio.create_task(processes.run(time.sleep, chance.choice([0, 0, 0.001, 0.01]))) for _ in range(40)
-        ]
+        tasks = [asyncio.create_task(processes.run(time.sleep, chance.choice([0, 0, 0.001, 0.01]))) for _ in range(40)]
         for task in tasks:
             if chance.random() < 0.7:
                 if chance.random() < 0.05:

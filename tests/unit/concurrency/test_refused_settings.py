@@ -95,5 +95,7 @@ async def test_sizes_and_limits(value: object) -> None:
 
 
 def test_choices() -> None:
-    with pytest.raises(DeclarationError, match="when_full='explode' is not possible: write 'wait' or 'drop' or 'close'"):
+    with pytest.raises(
+        DeclarationError, match="when_full='explode' is not possible: write 'wait' or 'drop' or 'close'"
+    ):
         Broadcast(when_full="explode")

@@ -183,7 +183,7 @@ async def test_what_may_go_on_is_no_deadlock() -> None:
         [locks, semaphore, plain],
         a=holds_and_sleeps,
         b=lambda: locks.hold("x").__aenter__(),
-        c=lambda: plain.acquire(),
+        c=plain.acquire,
         d=has_a_choice,
         e=holds_one,
         f=first_of_two,
@@ -199,7 +199,7 @@ async def test_a_permit_of_a_task_that_has_ended_is_pointed_out() -> None:
         await semaphore.acquire(2)
 
     await asyncio.create_task(forget(), name="forgetful")
-    report = await look([semaphore], waiter=lambda: semaphore.acquire())
+    report = await look([semaphore], waiter=semaphore.acquire)
     assert "held by forgetful (2 of 2), WHICH HAS ENDED and did not give it back" in report.text()
     assert report.deadlocks == (), "somebody else may still give it back"
     assert report.locks[0].waiters[0].task == "waiter"
