@@ -35,8 +35,8 @@ async def no_leaks(*, patience: float = 0.0, look_every: float = 1.0) -> AsyncGe
     """Fail if the block leaves a task running or a lock held that was not there before, or is in a deadlock.
 
     Seen are the locks of `seawall.concurrency`, whose holders are known, and those of asyncio. While the block runs, it
-    is looked all *look_every* seconds whether tasks wait for each other; if they still do at the next look, `Deadlocked`
-    is raised where one of them waits. On the loop of a `ManualClock` that is not needed: it says so itself, at once.
+    is looked all *look_every* seconds whether tasks wait for each other; if they still do at the next look,
+    `Deadlocked` is raised where one of them waits. A `ManualClock` says so by itself.
 
     Args:
         patience: Seconds that tasks have for their end, once the block is over; a few turns of the loop by default.
