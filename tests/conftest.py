@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from seawall.testing.fixtures import anyio_backend, manual_clock
+from seawall.testing.fixtures import anyio_backend, manual_clock, no_leaks
 
-__all__ = ["anyio_backend", "manual_clock"]
+__all__ = ["anyio_backend", "manual_clock", "no_leaks"]

@@ -11,7 +11,9 @@ from seawall.concurrency import (
     Broadcast,
     Channel,
     KeyedLocks,
+    Pipeline,
     ReadWriteLock,
+    Semaphore,
     SingleFlight,
     Threads,
     WorkerPool,
@@ -26,6 +28,7 @@ from seawall.concurrency import (
     select,
     should_stop,
 )
+from seawall.resilience import Retry
 
 
 async def ask(place: str, seconds: float = 0.0) -> str:
@@ -89,6 +92,43 @@ async def send_all(addresses: Iterable[str]) -> tuple[int, list[str]]:
 # endregion
 
 
+# region: results
+async def answers(addresses: Iterable[str]) -> list[str]:
+    """Ask all, four at once, each up to three times; the answers in order."""
+    async with WorkerPool(ask, workers=4, retry=Retry(attempts=3, idempotent=True)) as pool:
+        return [answer async for answer in pool.results(addresses)]
+
+
+# endregion
+
+
+# region: pipeline
+async def parse(line: str) -> int:
+    """Read a line."""
+    return int(line)
+
+
+async def price(sku: int) -> float:
+    """Ask for a price."""
+    await ask(str(sku))
+    return sku * 1.5
+
+
+prices = Pipeline(parse).then(price, width=8, queue=100, retry=Retry(idempotent=True))
+
+
+async def load(lines: Iterable[str]) -> float:
+    """Add up what everything costs, while lines are still being read."""
+    total = 0.0
+    async with prices.run(lines) as results:
+        async for each in results:
+            total += each
+    return total
+
+
+# endregion
+
+
 # region: channels
 async def numbers(channel: Channel[int]) -> None:
     """Send some numbers; `send` waits while the channel is full."""
@@ -146,6 +186,7 @@ async def primes(threads: Threads) -> int:
 # region: locks
 stock_locks: KeyedLocks[str] = KeyedLocks()
 prices_lock = ReadWriteLock()
+memory = Semaphore(512)
 rates: SingleFlight[str, str] = SingleFlight()
 
 
@@ -155,6 +196,12 @@ async def sell(sku: str, stock: dict[str, int]) -> None:
         left = stock[sku]
         await asyncio.sleep(0)
         stock[sku] = left - 1
+
+
+async def resize(megabytes: int) -> int:
+    """Use a share of the memory there is; give up where there is not enough for five seconds."""
+    async with memory.hold(megabytes, within="5s"):
+        return memory.free
 
 
 async def rate(currency: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seawall.admission import Admission, AdmissionOptions
 from seawall.direct import DirectPlans, key_of
-from seawall.gauges import show_admission, show_tasks
+from seawall.gauges import show_admission, show_resilience, show_tasks
 from seawall.group import Declaration
 from seawall.http.answers import Failures
 from seawall.http.binding import bind
@@ -361,6 +361,7 @@ def _see(service: Service, settings: Settings) -> None:
     telemetry.configure(access=settings.log.access, counts=chosen.metrics != "never")
     show_tasks(service.metrics, service.tasks)
     show_admission(service.metrics, service.admission)
+    show_resilience(service.metrics, lambda: service.registries)
 
 
 def _metrics(service: Service, settings: Settings, routes: Sequence[Route]) -> Iterator[Route]:
@@ -377,6 +378,7 @@ def _debug_routes(
     if not wanted.enabled:
         return iter(())
     from seawall.http.debug import DebugAccess, debug_routes  # noqa: PLC0415 - only services that are looked into
+    from seawall.http.debug_breakers import Breakers  # noqa: PLC0415
     from seawall.profiling import Profiler, Running  # noqa: PLC0415
 
     def running() -> Iterator[Running]:
@@ -391,7 +393,8 @@ def _debug_routes(
         )
         service.lifecycle.on_drain(service.profiler.end)
     token = wanted.token.get_secret_value() if wanted.access == "token" and wanted.token is not None else None
-    return debug_routes(service.profiler, DebugAccess(token), service.name, routes, prefixes)
+    breakers = Breakers(lambda: service.registries)
+    return debug_routes(service.profiler, breakers, DebugAccess(token), service.name, routes, prefixes)
 
 
 def _mounts(service: Service, base: Policy) -> list[Mount]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from seawall.admission import Admission
@@ -10,11 +10,13 @@ from seawall.lifecycle.tasks import Tasks
 
 if TYPE_CHECKING:
     from seawall.admission.state import GateState
+    from seawall.resilience import Resilience
     from seawall.telemetry import Metrics
 
-__all__ = ["show_admission", "show_tasks"]
+__all__ = ["show_admission", "show_resilience", "show_tasks"]
 
 OUTCOMES = ("finished", "failed", "restarted", "cancelled", "cut")
+STATES = ("closed", "open", "half-open", "forced-open", "forced-closed")
 SERVICE = ""
 """The gate of the whole service, among those of operations."""
 
@@ -71,5 +73,34 @@ def show_admission(metrics: Metrics, admission: Admission) -> None:
         "Calls refused because of load, by priority and reason.",
         sheds,
         labels=("operation", "priority", "reason"),
+        total=True,
+    )
+
+
+def show_resilience(metrics: Metrics, registries: Callable[[], Iterable[Resilience]]) -> None:
+    """Show the breakers of a service, and what its policies around calls to others do."""
+
+    def states() -> dict[tuple[str, ...], float]:
+        known = [item for registry in registries() for item in registry.states().items()]
+        return {(name, state): state == now for name, now in known for state in STATES}
+
+    def events() -> dict[tuple[str, ...], float]:
+        found: dict[tuple[str, ...], float] = {}
+        for registry in registries():
+            for key, count in registry.counts.items():
+                found[key] = found.get(key, 0) + count
+        return found
+
+    metrics.gauge(
+        "seawall_breaker_state",
+        "1 for the state in which a breaker is, 0 for the others.",
+        states,
+        labels=("name", "state"),
+    )
+    metrics.gauge(
+        "seawall_resilience_events",
+        "What policies around calls to others did: retried, refused, hedged, timed_out, became_open and so on.",
+        events,
+        labels=("event", "policy", "name"),
         total=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from seawall.idempotency import Keeper
     from seawall.limit import Limits
     from seawall.profiling import Profiler
-    from seawall.resilience import Pipeline
+    from seawall.resilience import Pipeline, Resilience
     from seawall.settings import Change, ClientSettings, Settings
     from seawall.telemetry import Metrics, Telemetry
 
@@ -125,6 +126,7 @@ class Service(Group, Living):
         self._cache: Cache | None = None
         self._idempotency: Keeper | None = None
         self._admission: Admission | None = None
+        self._resilience: Resilience | None = None
         self._telemetry: Telemetry | None = None
 
     # -- what it offers
@@ -376,6 +378,24 @@ class Service(Group, Living):
 
             self._admission = make_admission(self)
         return self._admission
+
+    @property
+    def resilience(self) -> Resilience:
+        """Policies around calls to others. What they do is among the metrics; ``/debug/breakers`` switches breakers."""
+        if self._resilience is None:
+            from seawall.resilience import Resilience  # noqa: PLC0415 - for services that call others
+
+            self._resilience = Resilience(self.clock, self.random)
+        return self._resilience
+
+    @property
+    def registries(self) -> Sequence[Resilience]:
+        """Every registry of policies it is known to have: its own, and those that are resources."""
+        own = [] if self._resilience is None else [self._resilience]
+        registry = sys.modules.get("seawall.resilience.registry")  # whoever has made one has imported it
+        kind = registry.Resilience if registry is not None else ()
+        others = [each for each in self.resources.values.values() if isinstance(each, kind) and each not in own]
+        return [*own, *others]
 
     def build(self) -> Built:
         """Compile every plan.

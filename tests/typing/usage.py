@@ -34,6 +34,7 @@ from seawall import (
     pointer,
 )
 from seawall.cache import Batched, Cache, batched, cached
+from seawall.concurrency import Permit, Pipeline, Processes, Semaphore, WorkerPool
 from seawall.resilience import Breaker, BreakerEngine, Resilience, Retry, Timeout
 
 
@@ -234,3 +235,39 @@ async def kept_values_keep_their_types(cache: Cache) -> None:
     await orders.get("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await order("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     batched(cache, "5m")(one)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def work_side_by_side_keeps_its_types() -> None:
+    """Put items through pools, pipelines and processes."""
+
+    async def parse(line: str) -> int:
+        return int(line)
+
+    async def show(number: int) -> bytes:
+        return bytes(number)
+
+    def compute(number: int, *, times: int = 1) -> float:
+        return number / times
+
+    pipeline = Pipeline(parse, width=2).then(show, ordered=False)
+    assert_type(pipeline, Pipeline[str, bytes])
+    assert_type(await pipeline.collect(["1"]), list[bytes])
+    async with pipeline.run(["1"]) as results:
+        async for each in results:
+            assert_type(each, bytes)
+    pipeline.then(parse)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    pipeline.run([1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+    async with WorkerPool(parse, workers=2, retry=Retry()) as pool:
+        async for number in pool.results(["1"]):
+            assert_type(number, int)
+        await pool.put(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    async with Processes(2) as processes:
+        assert_type(await processes.run(compute, 3, times=2), float)
+        await processes.run(compute, "3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    semaphore = Semaphore(3)
+    assert_type(semaphore.try_acquire(), Permit | None)
+    async with semaphore.hold(2, within="1s") as permit:
+        permit.release()

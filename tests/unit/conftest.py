@@ -1,5 +1,5 @@
 """Fixtures of unit tests: virtual time for those that ask for it."""
 
-from seawall.testing.fixtures import anyio_backend, manual_clock
+from seawall.testing.fixtures import anyio_backend, manual_clock, no_leaks
 
-__all__ = ["anyio_backend", "manual_clock"]
+__all__ = ["anyio_backend", "manual_clock", "no_leaks"]

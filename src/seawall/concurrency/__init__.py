@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from seawall.concurrency.gathering import gather
     from seawall.concurrency.locks import KeyedLocks, ReadWriteLock
     from seawall.concurrency.parts import Part, Partial, optional, partial, required
+    from seawall.concurrency.pipeline import Pipeline, PipelineFlow
     from seawall.concurrency.pool import PoolClosed, PoolProgress, WorkerPool
+    from seawall.concurrency.processes import Processes, ProcessesBusy, ProcessesClosed, ProcessLost
     from seawall.concurrency.race import QuorumFailed, first_success, quorum
+    from seawall.concurrency.semaphore import Permit, Semaphore
     from seawall.concurrency.single_flight import SingleFlight
     from seawall.concurrency.threads import Threads, ThreadsBusy, ThreadsClosed, should_stop
+    from seawall.concurrency.turns import WaitsForItself
 
 __all__ = [
     "Broadcast",
@@ -25,14 +29,23 @@ __all__ = [
     "KeyedLocks",
     "Part",
     "Partial",
+    "Permit",
+    "Pipeline",
+    "PipelineFlow",
     "PoolClosed",
     "PoolProgress",
+    "ProcessLost",
+    "Processes",
+    "ProcessesBusy",
+    "ProcessesClosed",
     "QuorumFailed",
     "ReadWriteLock",
+    "Semaphore",
     "SingleFlight",
     "Threads",
     "ThreadsBusy",
     "ThreadsClosed",
+    "WaitsForItself",
     "WorkerPool",
     "batch",
     "debounce",
@@ -56,10 +69,14 @@ _HOMES = {
     "gathering": ("gather",),
     "locks": ("KeyedLocks", "ReadWriteLock"),
     "parts": ("Part", "Partial", "optional", "partial", "required"),
+    "pipeline": ("Pipeline", "PipelineFlow"),
     "pool": ("PoolClosed", "PoolProgress", "WorkerPool"),
+    "processes": ("ProcessLost", "Processes", "ProcessesBusy", "ProcessesClosed"),
     "race": ("QuorumFailed", "first_success", "quorum"),
+    "semaphore": ("Permit", "Semaphore"),
     "single_flight": ("SingleFlight",),
     "threads": ("Threads", "ThreadsBusy", "ThreadsClosed", "should_stop"),
+    "turns": ("WaitsForItself",),
 }
 
 

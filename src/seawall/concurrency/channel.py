@@ -115,7 +115,9 @@ class Channel(Generic[T]):
         """
         if self.ready:
             return self.take()
-        received: T = (await select(self))[1]
+        if self._closed:
+            raise ChannelClosed("this channel is closed")
+        received: T = (await _turn(asyncio.get_running_loop().create_future(), [self]))[1]
         return received
 
     def close(self) -> None:

@@ -12,9 +12,7 @@ from typing import Generic, Literal, TypeVar
 
 from seawall.clock import Clock, SystemClock
 from seawall.concurrency.channel import Channel, ChannelClosed, select
-from seawall.concurrency.checks import whole
-from seawall.problems import DeclarationError
-from seawall.units import seconds
+from seawall.concurrency.checks import choice, duration, whole
 
 __all__ = ["Broadcast", "batch", "debounce", "throttle"]
 
@@ -27,9 +25,13 @@ class Broadcast(Generic[T]):
     Args:
         when_full: What happens where a subscriber's channel is full: ``wait`` for it, and so for the slowest of them;
             ``drop`` its oldest item; ``close`` its channel.
+
+    Raises:
+        DeclarationError: *when_full* is none of them.
     """
 
     def __init__(self, when_full: Literal["wait", "drop", "close"] = "wait") -> None:
+        choice("Broadcast", "when_full", when_full, ("wait", "drop", "close"))
         self.when_full = when_full
         self.dropped = 0
         """Items that were dropped, and subscribers that were closed."""
@@ -69,7 +71,7 @@ class Broadcast(Generic[T]):
 
 async def throttle(source: Channel[T], every: float | str, *, clock: Clock | None = None) -> AsyncIterator[T]:
     """Give the items of *source*, at most one *every* so many seconds; what comes faster waits in the channel."""
-    time, pause = clock or SystemClock(), _duration("throttle", "every", every)
+    time, pause = clock or SystemClock(), duration("throttle", "every", every)
     due = time.monotonic()
     async for item in source:
         now = time.monotonic()
@@ -85,7 +87,7 @@ async def throttle(source: Channel[T], every: float | str, *, clock: Clock | Non
 
 async def debounce(source: Channel[T], quiet: float | str, *, clock: Clock | None = None) -> AsyncIterator[T]:
     """Give the last item of *source* each time nothing has come for *quiet* seconds; those before it are dropped."""
-    pause = _duration("debounce", "quiet", quiet)
+    pause = duration("debounce", "quiet", quiet)
     async for item in source:
         last = item
         while True:
@@ -107,7 +109,7 @@ async def batch(
     Raises:
         DeclarationError: *size* is less than 1, or *within* is no duration of more than 0.
     """
-    time, longest = clock or SystemClock(), _duration("batch", "within", within)
+    time, longest = clock or SystemClock(), duration("batch", "within", within)
     whole("batch", "size", size)
     async for first in source:
         items, due = [first], time.monotonic() + longest
@@ -121,13 +123,3 @@ async def batch(
                 source.put_back(item)
             raise
         yield items
-
-
-def _duration(owner: str, setting: str, value: float | str) -> float:
-    try:
-        result = seconds(value)
-    except ValueError as error:
-        raise DeclarationError(f"{owner}: {setting}={value!r}: {error}.") from None
-    if result == 0:
-        raise DeclarationError(f"{owner}: {setting}={value!r} is not possible: write more than 0.")
-    return result

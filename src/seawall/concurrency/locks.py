@@ -1,147 +1,181 @@
 """Locks by key, and one for many readers or one writer. Both are fair, and pass from hand to hand.
 
-A lock that is given back goes straight to who has waited longest, so nobody can come in between, and a key is forgotten
-only when nobody holds it or waits for it: there is no moment at which two tasks hold different locks for one key.
+A key is forgotten only when nobody holds it or waits for it: there is no moment at which two tasks hold different locks
+for one key.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections import deque
-from collections.abc import AsyncGenerator, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterator
+from typing import Any, Generic, Self, TypeVar
+
+from seawall.clock import Clock
+from seawall.concurrency.checks import patience
+from seawall.concurrency.turns import FairLock, Hold, LockState, Owned
 
 __all__ = ["KeyedLocks", "ReadWriteLock"]
 
 K = TypeVar("K", bound=Hashable)
-Turn = asyncio.Future[None]
 
 
-class KeyedLocks(Generic[K]):
+class KeyedLocks(Owned, Generic[K]):
     """A lock for each key, for as long as it is held or waited for: ``async with locks.hold(order_id):``.
 
-    They belong to one event loop, and a task that holds a key must not ask for it again.
+    They belong to one event loop. A task that holds a key must not ask for it again: that is refused.
+
+    Args:
+        clock: By what `hold` waits.
     """
 
-    def __init__(self) -> None:
-        self._waiting: dict[K, deque[Turn]] = {}
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock
+        self._locks: dict[K, _KeyLock] = {}
 
     def __len__(self) -> int:
         """How many keys are held."""
-        return len(self._waiting)
+        return len(self._locks)
 
     def is_held(self, key: K) -> bool:
         """Whether *key* is held."""
-        return key in self._waiting
+        return key in self._locks
 
-    @contextlib.asynccontextmanager
-    async def hold(self, key: K) -> AsyncGenerator[None]:
-        """Hold *key* for the time of the block; first come, first served."""
-        line = self._waiting.get(key)
-        if line is None:
-            self._waiting[key] = deque()
-        else:
-            await self._wait(key, line)
-        try:
-            yield
-        finally:
-            self._release(key)
+    def hold(self, key: K, *, within: float | str | None = None) -> Hold:
+        """Hold *key* for the time of an ``async with`` block; first come, first served.
 
-    async def _wait(self, key: K, line: deque[Turn]) -> None:
-        turn: Turn = asyncio.get_running_loop().create_future()
-        line.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._release(key)
-            elif turn in line:
-                line.remove(turn)
-            raise
+        Args:
+            key: What to lock.
+            within: How long to wait at most; None for as long as it takes.
 
-    def _release(self, key: K) -> None:
-        line = self._waiting[key]
-        while line:
-            turn = line.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        del self._waiting[key]
+        Raises:
+            TimeoutError: On entering: it did not become free in time.
+            WaitsForItself: On entering: the task holds it already.
+            DeclarationError: *within* is no duration.
+        """
+        return _KeyHold(self, key, patience("hold", within))
+
+    def states(self) -> Iterator[LockState]:
+        """Give every key that is held."""
+        for lock in list(self._locks.values()):
+            yield lock.state(0)
+
+    def lock_of(self, key: K) -> FairLock:
+        """Return the lock of *key*, a new one where nobody holds it or waits for it."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = _KeyLock(self._locks, key, self._clock)
+        return lock
 
 
-class ReadWriteLock:
+class _KeyHold(Hold):
+    """A stay under a key, whose lock is looked up when it begins."""
+
+    __slots__ = ("_key", "_locks")
+
+    def __init__(self, locks: KeyedLocks[Any], key: Any, within: float | None) -> None:
+        self._locks = locks
+        self._key = key
+        super().__init__(_NOWHERE, 1, within)
+
+    async def __aenter__(self) -> Self:
+        if self in self._lock.held or self.turn is not None:
+            raise RuntimeError("this stay in a lock has begun already: ask the lock for another one")
+        self._lock = self._locks.lock_of(self._key)
+        if not self._lock.try_take(self):
+            await self._lock.take(self)
+        return self
+
+
+class _KeyLock(FairLock):
+    """The lock of one key, which takes itself out of the table with the last who holds it or waits for it."""
+
+    __slots__ = ("_key", "_table")
+
+    def __init__(self, table: dict[Any, _KeyLock], key: Any, clock: Clock | None) -> None:
+        super().__init__(clock)
+        self._table = table
+        self._key = key
+
+    def admits(self, hold: Hold) -> bool:  # noqa: ARG002 - one is as good as another
+        return not self.held
+
+    def give_back(self, hold: Hold) -> None:
+        super().give_back(hold)
+        if not self.held:  # who waited would hold it now
+            del self._table[self._key]
+
+    def title(self) -> str:
+        return f"KeyedLocks 0x{id(self._table):x}, key {self._key!r:.100}"
+
+
+_NOWHERE = _KeyLock({}, None, None)
+"""What a stay belongs to that has not begun."""
+
+
+class ReadWriteLock(FairLock, Owned):
     """Many readers at once, or one writer. In the order in which they came, so that neither starves the other.
 
-    It belongs to one event loop; a task that holds it must not ask for it again.
+    It belongs to one event loop. A task that holds it must not ask for it again: where it would have to wait for itself
+    that is refused.
+
+    Args:
+        clock: By what `read` and `write` wait.
     """
 
-    def __init__(self) -> None:
+    __slots__ = ("readers", "writing")
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__(clock)
         self.readers = 0
         """How many read."""
         self.writing = False
         """Whether somebody writes."""
-        self._line: deque[tuple[bool, Turn]] = deque()
 
-    @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return len(self._line)
+    def read(self, *, within: float | str | None = None) -> Hold:
+        """Read for the time of an ``async with`` block, beside other readers.
 
-    @contextlib.asynccontextmanager
-    async def read(self) -> AsyncGenerator[None]:
-        """Read for the time of the block, beside other readers."""
-        if self.writing or self._line:
-            await self._wait(writes=False)
+        Args:
+            within: How long to wait at most; None for as long as it takes.
+
+        Raises:
+            TimeoutError: On entering: it did not become free in time.
+            WaitsForItself: On entering: the task holds it already, and would wait for itself.
+            DeclarationError: *within* is no duration.
+        """
+        return Hold(self, 1, patience("read", within), writes=False)
+
+    def write(self, *, within: float | str | None = None) -> Hold:
+        """Write for the time of an ``async with`` block, alone; as `read` in the rest."""
+        return Hold(self, 1, patience("write", within))
+
+    def admits(self, hold: Hold) -> bool:
+        """Whether there is room for *hold* now."""
+        return not self.writing and not (hold.writes and self.readers)
+
+    def enter(self, hold: Hold) -> None:
+        """Note that *hold* begins."""
+        self.held[hold] = None
+        if hold.writes:
+            self.writing = True
         else:
             self.readers += 1
-        try:
-            yield
-        finally:
-            self.readers -= 1
-            self._call_next()
 
-    @contextlib.asynccontextmanager
-    async def write(self) -> AsyncGenerator[None]:
-        """Write for the time of the block, alone."""
-        if self.writing or self.readers or self._line:
-            await self._wait(writes=True)
-        else:
-            self.writing = True
-        try:
-            yield
-        finally:
+    def leave(self, hold: Hold) -> None:
+        """Note that *hold* has ended."""
+        del self.held[hold]
+        if hold.writes:
             self.writing = False
-            self._call_next()
+        else:
+            self.readers -= 1
 
-    async def _wait(self, *, writes: bool) -> None:
-        entry = writes, asyncio.get_running_loop().create_future()
-        self._line.append(entry)
-        turn = entry[1]
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                if writes:
-                    self.writing = False
-                else:
-                    self.readers -= 1
-            elif entry in self._line:
-                self._line.remove(entry)
-            self._call_next()  # a writer that leaves may have kept readers waiting
-            raise
+    def states(self) -> Iterator[LockState]:
+        """Give its state, where it is held."""
+        if self.held:
+            yield self.state(0)
 
-    def _call_next(self) -> None:
-        while self._line and not self.writing:
-            writes, turn = self._line[0]
-            if turn.done():
-                self._line.popleft()
-            elif writes and self.readers:
-                return
-            else:
-                self._line.popleft()
-                turn.set_result(None)
-                if writes:
-                    self.writing = True
-                else:
-                    self.readers += 1
+    def missing(self, hold: Hold) -> int:
+        """Return how many must leave before there is room for *hold*."""
+        return len(self.held) if hold.writes or self.writing else 0
+
+    def describe(self, hold: Hold) -> str:
+        """Return what *hold* is for."""
+        return "to write" if hold.writes else "to read"

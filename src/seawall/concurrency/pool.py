@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from seawall.concurrency.checks import whole
+from seawall.concurrency.pool_results import Results, Ticket
 from seawall.concurrency.race import end
+from seawall.concurrency.retrying import retried
+from seawall.concurrency.sources import Source, pour
 from seawall.problems import SeawallError
+
+if TYPE_CHECKING:
+    from seawall.resilience import Retry, RetryEngine
 
 __all__ = ["PoolClosed", "PoolProgress", "WorkerPool"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class PoolClosed(SeawallError):
@@ -32,6 +39,7 @@ class PoolProgress:
         done: Items that went well.
         failed: Items that did not.
         cancelled: Items that were begun or waiting when the pool was cancelled.
+        retried: Attempts besides the first one of each item.
     """
 
     waiting: int
@@ -39,9 +47,10 @@ class PoolProgress:
     done: int
     failed: int
     cancelled: int
+    retried: int
 
 
-class WorkerPool(Generic[T]):
+class WorkerPool(Generic[T, R]):
     """Workers that call *function* with each item that is put in; every item is accounted for in `progress`.
 
     ::
@@ -51,8 +60,7 @@ class WorkerPool(Generic[T]):
                 await pool.put(mail)
 
     At the end of the block everything that was put in has been worked on; where the block raises, or is cancelled, the
-    workers are cancelled and waited for. For retries, give a function that has them (`seawall.resilience.Retry`). For
-    results in order, see `gather`.
+    workers are cancelled and waited for. `results` gives what *function* returns.
 
     Args:
         function: What to do with an item.
@@ -60,28 +68,35 @@ class WorkerPool(Generic[T]):
         queue: Items that may wait; `put` waits while there are as many.
         on_error: Told of each item that failed, and why. Without it the first error ends the pool: it is raised where
             the block ends, and `put` refuses.
+        retry: How an item that failed is tried again: a policy, or one at work that shares its budget with others
+            (``resilience.engine("mails", Retry(idempotent=True))``). A worker waits between attempts, and so the pool
+            slows down where much fails.
 
     Raises:
-        DeclarationError: *workers* or *queue* is less than 1.
+        DeclarationError: *workers* or *queue* is less than 1, or *retry* is no policy.
     """
 
     def __init__(
         self,
-        function: Callable[[T], Awaitable[object]],
+        function: Callable[[T], Awaitable[R]],
         *,
         workers: int,
         queue: int = 1000,
         on_error: Callable[[T, Exception], None] | None = None,
+        retry: Retry | RetryEngine | None = None,
     ) -> None:
-        self._function = function
+        self._attempts: int | None = None
+        self._function = function if retry is None else retried("WorkerPool", self._counted(function), retry)
         self._size = whole("WorkerPool", "queue", queue)
         self._count = whole("WorkerPool", "workers", workers)
         self._on_error = on_error
-        self._items: deque[T] = deque()
+        self._items: deque[T | Ticket] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._putting: deque[asyncio.Future[None]] = deque()
         self._drained: asyncio.Future[None] | None = None
         self._workers: set[asyncio.Task[Any]] = set()
+        self._feeders: set[asyncio.Task[None]] = set()
+        self._results: set[Results] = set()
         self._running = self._done = self._failed = self._cancelled = 0
         self._error: Exception | None = None
         self._open = False
@@ -89,7 +104,9 @@ class WorkerPool(Generic[T]):
     @property
     def progress(self) -> PoolProgress:
         """How far it is now."""
-        return PoolProgress(len(self._items), self._running, self._done, self._failed, self._cancelled)
+        ended = self._done + self._failed + self._cancelled
+        again = 0 if self._attempts is None else max(0, self._attempts - ended - self._running)
+        return PoolProgress(len(self._items), self._running, self._done, self._failed, self._cancelled, again)
 
     async def put(self, item: T) -> None:
         """Put *item* in; waits while the queue is full. Cancelled while it waits, it has not been put in.
@@ -97,6 +114,9 @@ class WorkerPool(Generic[T]):
         Raises:
             PoolClosed: The pool has ended, or has not begun.
         """
+        await self._put(item)
+
+    async def _put(self, item: T | Ticket) -> None:
         while len(self._items) >= self._size and self._open:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._putting.append(turn)
@@ -123,6 +143,71 @@ class WorkerPool(Generic[T]):
                 if idle:
                     _wake(idle)
 
+    async def results(self, items: Source[T], *, ordered: bool = True) -> AsyncIterator[R]:
+        """Put all of *items* in and give the results, while the block runs.
+
+        No more than ``workers + queue`` items are in the pool, or done and not asked for: whoever iterates slowly is
+        waited for. Items that failed and were told (*on_error*) are left out. Where the iteration ends early, what has
+        not been begun is taken out of the pool; close the generator for that to happen at once (`contextlib.aclosing`).
+
+        Args:
+            items: What to work on; they are taken as there is room for them. A generator is closed at the end.
+            ordered: Whether the results come in the order of the items; else as they are done.
+
+        Raises:
+            PoolClosed: The pool has not begun, or was cancelled.
+            Exception: What ended the pool, or what *items* raised.
+        """
+        if not self._open:
+            raise PoolClosed("this pool does not run: ask for results within its block") from self._error
+        results = Results(self._count + self._size, ordered=ordered)
+        self._results.add(results)
+        feeder = asyncio.get_running_loop().create_task(self._feed(results, items), name="worker pool source")
+        self._feeders.add(feeder)
+        stream = aiter(results)
+        try:
+            async for result in stream:
+                yield result
+        finally:
+            self._results.discard(results)
+            self._feeders.discard(feeder)
+            self._take_out(results)
+            await end({feeder})
+
+    async def _feed(self, results: Results, items: Source[T]) -> None:
+        async def put(item: T) -> None:
+            await self._put(await results.ticket(item))
+
+        try:
+            await pour(items, put)
+        except Exception as error:  # noqa: BLE001 - it is raised where the results are asked for
+            if results.error is None:
+                results.error = error
+        finally:
+            results.over = True
+            results.wake()
+
+    def _take_out(self, results: Results) -> None:
+        items = self._items
+        kept = [item for item in items if not (isinstance(item, Ticket) and item.results is results)]
+        if len(kept) < len(items):
+            self._cancelled += len(items) - len(kept)
+            items.clear()
+            items.extend(kept)
+            for _ in range(self._size - len(items)):
+                _wake(self._putting)
+            if not items and not self._running:
+                self._tell()
+
+    def cancel(self) -> None:
+        """End the pool now: what is worked on is cancelled, what waits is not begun; the end of the block waits.
+
+        `put` and `results` raise `PoolClosed` from then on.
+        """
+        self._close()
+        for task in self._workers:
+            task.cancel()
+
     async def drain(self) -> None:
         """Wait until everything that has been put in has been worked on, or the pool has ended by an error."""
         while (self._items or self._running) and self._open:
@@ -144,7 +229,7 @@ class WorkerPool(Generic[T]):
                 await self.drain()
         finally:
             self._close()
-            workers, self._workers = self._workers, set()
+            workers, self._workers = {*self._workers, *self._feeders}, set()
             try:
                 await end(workers)
             finally:
@@ -158,18 +243,27 @@ class WorkerPool(Generic[T]):
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         while True:
             while items:
-                item = items.popleft()
+                item: Any = items.popleft()
+                ticket = None
+                if type(item) is Ticket:
+                    ticket, item = item, item.item
                 self._running += 1
                 if putting and len(items) < size:
                     _wake(putting)
                 try:
-                    await function(item)
+                    result = await function(item)
                     self._done += 1
+                    if ticket is not None:
+                        ticket.done(result)
                 except Exception as error:  # noqa: BLE001 - whatever it is, it is told, or ends the pool
                     self._failed += 1
                     self._note(item, error)
+                    if ticket is not None:
+                        ticket.done()
                 except BaseException as error:
                     self._cancelled += 1
+                    if ticket is not None:
+                        ticket.done()
                     # What the function itself was cancelled by ends this item, and not the worker.
                     if not isinstance(error, asyncio.CancelledError) or task.cancelling():
                         raise
@@ -180,6 +274,15 @@ class WorkerPool(Generic[T]):
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._idle.append(turn)
             await turn
+
+    def _counted(self, function: Callable[[T], Awaitable[R]]) -> Callable[[T], Awaitable[R]]:
+        self._attempts = 0
+
+        async def attempt(item: T) -> R:
+            self._attempts = (self._attempts or 0) + 1
+            return await function(item)
+
+        return attempt
 
     def _note(self, item: T, error: Exception) -> None:
         if self._on_error is not None:
@@ -194,6 +297,10 @@ class WorkerPool(Generic[T]):
 
     def _close(self) -> None:
         self._open = False
+        for results in self._results:
+            if results.error is None:
+                results.error = self._error or PoolClosed("this pool was ended before all results had come")
+            results.wake()
         for turn in self._putting:
             if not turn.done():
                 turn.set_result(None)

@@ -5,7 +5,7 @@ settings switch them on, and then answer callers on this machine, or those with 
 probes in the rest: own plans, no guard of the user's, not in the API document, never cached.
 
 A web page in a browser on this machine is no caller on this machine: requests that a browser says come from another
-site are refused, and so is a ``Host`` that is a name other than ``localhost`` (DNS rebinding).
+site or origin are refused, and so is a ``Host`` that is a name other than ``localhost`` (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +22,7 @@ from starlette.responses import Response
 
 from seawall.call import Call
 from seawall.http.binding import bind
+from seawall.http.debug_breakers import Breakers
 from seawall.http.health import may_see
 from seawall.http.route import Route, parse_template
 from seawall.http.security_headers import content_security_policy, csp_hash, security_headers
@@ -65,17 +67,27 @@ class DebugAccess:
             return
         if not may_see("loopback", call.client, call.metadata):
             raise _refused(Forbidden("Only callers on the machine of the service may look."))
-        if call.header("sec-fetch-site") in ("cross-site", "same-site") or not _names_this_machine(call.header("host")):
+        host = call.header("host")
+        foreign = call.header("sec-fetch-site") in ("cross-site", "same-site") or _is_foreign(
+            call.header("origin"), host
+        )
+        if foreign or not _names_this_machine(host):
             raise _refused(Forbidden("A page of another site may not look; open this address yourself."))
 
 
 def debug_routes(
-    profiler: Profiler, access: DebugAccess, name: str, routes: Sequence[Route], prefixes: Sequence[str]
+    profiler: Profiler,
+    breakers: Breakers,
+    access: DebugAccess,
+    name: str,
+    routes: Sequence[Route],
+    prefixes: Sequence[str],
 ) -> Iterator[Route]:
     """Return the routes, or none where the user has a route or a mount under ``/debug``.
 
     Args:
         profiler: What looks into the process.
+        breakers: The breakers that can be read and switched.
         access: Who may look.
         name: The service's name.
         routes: The user's routes.
@@ -84,16 +96,17 @@ def debug_routes(
     if "/debug" in prefixes or any(route.template.segments[0] == "debug" for route in routes):
         return
     pages = _Pages()
-    for path, handler in _handlers(profiler, access, name, pages):
-        operation = describe(handler, name=f"debug_{path.rpartition('/')[2] or 'index'}")
+    looks = (("GET", *each) for each in _handlers(profiler, access, name, pages))
+    for method, path, handler in (*looks, *_breakers(breakers, access)):
+        operation = describe(handler, name=f"debug_{handler.__name__}")
         template = parse_template(path, operation.where)
         yield Route(
-            method="GET",
+            method=method,
             template=template,
             operation=operation,
             # A profile lasts as long as it is asked to, within limits of its own.
             policy=Policy(timeout=None),
-            bounds=bind(operation, "GET", (), frozenset()),
+            bounds=bind(operation, method, template.names, frozenset()),
             status=200,
             documented=False,
         )
@@ -163,6 +176,19 @@ def _handlers(profiler: Profiler, access: DebugAccess, name: str, pages: _Pages)
         yield f"/debug/{each.__name__}", each
 
 
+def _breakers(breakers: Breakers, access: DebugAccess) -> Iterator[tuple[str, str, Handler]]:
+    async def breakers_report(call: Call, format: Format = "text") -> Response:  # noqa: A002 - its name in the query
+        access.check(call)
+        return _report(breakers.report(), format)
+
+    async def breaker_switch(call: Call, name: str, to: Literal["open", "closed", "auto"]) -> Response:
+        access.check(call)
+        return _answer((await breakers.switch(name, to)).encode(), _TEXT)
+
+    yield "GET", "/debug/breakers", breakers_report
+    yield "POST", "/debug/breakers/{name}/{to}", breaker_switch
+
+
 class _Pages:
     """HTML answers, each with a policy that allows exactly its own style and script."""
 
@@ -197,6 +223,11 @@ def _answer(body: bytes, media_type: str, fields: Mapping[str, str] | None = Non
 def _refused(problem: Problem) -> Problem:
     problem.guard = "profiling"
     return problem
+
+
+def _is_foreign(origin: str | None, host: str | None) -> bool:
+    """Return whether a page of another origin has sent this: older browsers say only that, and only for a POST."""
+    return origin is not None and (origin == "null" or urlsplit(origin).netloc != host)
 
 
 def _names_this_machine(host: str | None) -> bool:

@@ -32,9 +32,15 @@ ENTRIES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "Locks",
-        "Locks and semaphores of asyncio that are held or waited for.",
+        "Locks and semaphores that are held or waited for, and tasks that wait for each other.",
         "Reads the list of all objects once, beside the event loop; the interpreter is held for parts of it.",
         (("text", "locks"), ("JSON", "locks?format=json")),
+    ),
+    (
+        "Breakers",
+        "How every breaker stands; POST to breakers/{name}/open, closed or auto switches one in this process.",
+        "Nothing to speak of.",
+        (("text", "breakers"), ("JSON", "breakers?format=json")),
     ),
     (
         "Memory",

@@ -1,41 +1,56 @@
-"""Locks of asyncio that are held or waited for, with who waits and, where it can be told, who holds.
+"""Locks that are held or waited for, with who holds them, who waits, and which tasks wait for each other.
 
-asyncio does not note who holds a lock. A task that stands inside ``async with lock:`` has the lock's exit on its
-stack, which the garbage collector can see; one that called ``acquire()`` by itself cannot be told from any other.
-Locks of threads are not known to the collector, so they are not here.
+Those of `seawall.concurrency` note who has them. asyncio does not: a task that stands inside ``async with lock:`` has
+the lock's exit on its stack, which the garbage collector can see; one that called ``acquire()`` by itself cannot be
+told from any other. Locks of threads are not known to the collector, so they are not here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import FrameType, MethodType
 from typing import Any
 
+from seawall.concurrency.turns import LockState, Owned, Share
+from seawall.profiling.deadlocks import Wait, cycles, joins, stuck
 from seawall.profiling.stacks import Place, short_path, source_line
 from seawall.profiling.tasks import await_chain
 
-__all__ = ["MAX_LOCKS", "LockReport", "LockView", "describe_locks", "find_locks"]
+__all__ = ["MAX_LOCKS", "LockReport", "LockView", "Party", "Stuck", "describe_locks", "find_circles", "find_locks"]
 
 MAX_LOCKS = 200
 """Locks shown of one report."""
 _MAX_TASKS = 10_000
+_MAX_CYCLES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A task that holds a lock or waits for it, and its line nearest to that."""
+    """A task that holds a lock or waits for it.
+
+    Args:
+        task: Its name.
+        place: Its line nearest to that; of a holder of a lock that knows its holders, where it stands now.
+        what: How it has it; empty where there is but one way.
+        ended: Whether the task has ended: then it will not give the lock back.
+    """
 
     task: str
     place: Place | None
+    what: str = ""
+    ended: bool = False
 
     def __str__(self) -> str:
         """Return it as one line."""
+        name = f"{self.task} ({self.what})" if self.what else self.task
+        if self.ended:
+            return f"{name}, WHICH HAS ENDED and did not give it back"
         if self.place is None:
-            return self.task
-        where = f"{self.task} at {short_path(self.place.file)}:{self.place.line} in {self.place.name}"
+            return name
+        where = f"{name} at {short_path(self.place.file)}:{self.place.line} in {self.place.name}"
         line = source_line(self.place)
         return f"{where}: {line}" if line else where
 
@@ -45,9 +60,9 @@ class LockView:
     """One lock.
 
     Args:
-        kind: Its class, and its address to tell it from others.
+        kind: Its class, and its address or key to tell it from others.
         free: How many may still enter.
-        holders: Tasks that are inside ``async with`` of it.
+        holders: Tasks that are inside of it.
         unknown: How many hold it of whom nothing is known; None where that itself is not known (a plain semaphore).
         waiters: Tasks that wait for it.
         waiting: How many wait for it.
@@ -62,15 +77,34 @@ class LockView:
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """A task in a circle of tasks that wait for each other.
+
+    Args:
+        task: Its name.
+        waits_for: What for.
+        behind: The task that has it, which is the next of the circle.
+        stack: Where it stands, outermost first.
+    """
+
+    task: str
+    waits_for: str
+    behind: str
+    stack: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LockReport:
     """Locks that are held or waited for.
 
     Args:
         search_seconds: How long finding them took, in a thread beside the loop.
         seconds: How long looking at their tasks took, on the event loop.
-        total: How many locks there are.
-        busy: How many of them are held or waited for.
+        total: How many locks there are; all keys of keyed locks are one.
+        busy: How many locks, or keys, are held or waited for.
         locks: The first of those.
+        deadlocks: Circles of tasks that wait for each other.
+        stuck: How many tasks can not go on because of them, those in the circles among them.
     """
 
     search_seconds: float
@@ -78,16 +112,19 @@ class LockReport:
     total: int
     busy: int
     locks: tuple[LockView, ...]
+    deadlocks: tuple[tuple[Stuck, ...], ...] = ()
+    stuck: int = 0
 
     def text(self) -> str:
         """Return it for reading."""
         lines = [
-            f"{self.total} locks and semaphores of asyncio, {self.busy} of them held or waited for.",
+            f"{self.total} locks and semaphores, {self.busy} of them held or waited for.",
             (
                 f"Cost: finding them took {self.search_seconds * 1000:.0f} ms beside the event loop, "
                 f"looking at their tasks {self.seconds * 1000:.1f} ms on it."
             ),
-            "Holders are known for `async with` only. Locks of threads cannot be seen.",
+            "Of asyncio's own, holders are known for `async with` only. Locks of threads cannot be seen.",
+            *self.deadlock_lines(),
         ]
         for lock in self.locks:
             lines += ["", f"{lock.kind}: {lock.waiting} waiting, {lock.free} free"]
@@ -99,13 +136,64 @@ class LockReport:
             lines += [f"    awaited by {party}" for party in lock.waiters]
         return "\n".join(lines) + "\n"
 
+    def deadlock_lines(self) -> Iterator[str]:
+        """Give the circles, in words and with the stacks of their tasks."""
+        for circle in self.deadlocks:
+            one = len(circle) == 1
+            yield ""
+            yield f"DEADLOCK: {'a task waits for itself' if one else f'{len(circle)} tasks wait for each other'}"
+            for each in circle:
+                yield f"    {each.task} waits for {each.waits_for}: {each.behind} comes first"
+            for each in circle:
+                yield f"    stack of {each.task}"
+                yield from (f"        {place} {source_line(place)}".rstrip() for place in each.stack)
+        if self.deadlocks:
+            yield f"{self.stuck} tasks in all cannot go on because of that, unless a time limit ends one."
 
-Lock = asyncio.Lock | asyncio.Semaphore
+
+Plain = asyncio.Lock | asyncio.Semaphore
+Lock = Plain | Owned
+_KINDS = (asyncio.Lock, asyncio.Semaphore, Owned)
 
 
 def find_locks() -> list[Lock]:
     """Return all locks and semaphores; blocks for tens of milliseconds per million objects."""
-    return [each for each in gc.get_objects() if issubclass(type(each), (asyncio.Lock, asyncio.Semaphore))]
+    return [each for each in gc.get_objects() if issubclass(type(each), _KINDS)]
+
+
+@dataclass(slots=True)
+class _Busy:
+    """A lock in use, with its tasks."""
+
+    kind: str
+    free: int
+    waiting: int
+    unknown: int | None = 0
+    spare: int = 0
+    """How much may be had though nobody gives anything back: a lock may be free, and the next one not yet woken."""
+    holders: list[tuple[asyncio.Task[Any] | None, int, Party]] = field(default_factory=list)
+    waiters: list[tuple[asyncio.Task[Any] | None, int, Party]] = field(default_factory=list)
+
+    @property
+    def view(self) -> LockView:
+        holders, waiters = (tuple(party for _, _, party in each) for each in (self.holders, self.waiters))
+        return LockView(self.kind, self.free, holders, self.unknown, waiters, self.waiting)
+
+    def waits(self) -> Iterator[Wait]:
+        """Give what each of its waiters waits for."""
+        shares = tuple((task, amount) for task, amount, _ in self.holders if task is not None and not task.done())
+        # What nobody is known to hold may be given back by somebody who can.
+        held = sum(amount for _, amount, _ in self.holders)
+        unknown = self.spare + held - sum(amount for _, amount in shares)
+        unknown += _PLENTY if self.unknown is None else self.unknown
+        ahead = None
+        for task, needed, _ in self.waiters:
+            if task is not None:
+                yield Wait(task, self.kind, shares, needed, ahead, unknown)
+                ahead = task
+
+
+_PLENTY = 10**9
 
 
 def describe_locks(locks: Sequence[Lock], monotonic: Callable[[], float], search_seconds: float) -> LockReport:
@@ -117,42 +205,110 @@ def describe_locks(locks: Sequence[Lock], monotonic: Callable[[], float], search
         search_seconds: How long that took.
     """
     began = monotonic()
-    busy = [lock for lock in locks if _is_busy(lock)]
-    shown = sorted(busy, key=_waiting, reverse=True)[:MAX_LOCKS]
-    inside: dict[int, list[Party]] = {id(lock): [] for lock in shown}
-    waiting: dict[int, list[Party]] = {id(lock): [] for lock in shown}
-    for task in list(asyncio.all_tasks())[:_MAX_TASKS] if shown else ():
-        frames = await_chain(task)
+    stacks = _stacks()
+    busy = _busy(locks, stacks)
+    left = _stuck(busy, stacks)
+    circles = tuple(_circle(each, stacks) for each in cycles(left)[:_MAX_CYCLES])
+    views = tuple(lock.view for lock in busy[:MAX_LOCKS])
+    return LockReport(search_seconds, monotonic() - began, len(locks), len(busy), views, circles, len(left))
+
+
+def find_circles(locks: Sequence[Lock]) -> list[list[Wait]]:
+    """Return the circles in which tasks of the running loop wait for each other, by *locks* and by being awaited."""
+    stacks = _stacks()
+    return cycles(_stuck(_busy(locks, stacks), stacks))
+
+
+Stacks = Mapping[asyncio.Task[Any], Sequence[FrameType]]
+
+
+def _stacks() -> Stacks:
+    return {task: await_chain(task) for task in list(asyncio.all_tasks())[:_MAX_TASKS]}
+
+
+def _busy(locks: Sequence[Lock], stacks: Stacks) -> list[_Busy]:
+    """Return those of *locks* that are held or waited for, those first that most wait for."""
+    noted = [_noted(state, stacks) for lock in locks if isinstance(lock, Owned) for state in lock.states()]
+    plain = [lock for lock in locks if not isinstance(lock, Owned) and _is_busy(lock)]
+    return sorted([*noted, *_plain(plain, stacks)], key=lambda lock: lock.waiting, reverse=True)
+
+
+def _stuck(busy: Sequence[_Busy], stacks: Stacks) -> Mapping[asyncio.Task[Any], Wait]:
+    waits = [wait for task, frames in stacks.items() if (wait := joins(task, frames)) is not None]
+    return stuck([*waits, *(wait for lock in busy for wait in lock.waits())])
+
+
+def _circle(waits: Sequence[Wait], stacks: Stacks) -> tuple[Stuck, ...]:
+    return tuple(
+        Stuck(
+            wait.task.get_name(),
+            wait.on,
+            waits[(number + 1) % len(waits)].task.get_name(),
+            tuple(_place(frame) for frame in stacks.get(wait.task, ())),
+        )
+        for number, wait in enumerate(waits)
+    )
+
+
+def _noted(state: LockState, stacks: Stacks) -> _Busy:
+    """Return a lock that has noted who has it."""
+    return _Busy(
+        state.name,
+        state.free,
+        len(state.waiters),
+        holders=[_party(share, stacks) for share in state.holders],
+        waiters=[_party(share, stacks) for share in state.waiters],
+    )
+
+
+def _party(share: Share, stacks: Stacks) -> tuple[asyncio.Task[Any] | None, int, Party]:
+    task = share.task
+    if task is None:
+        return None, share.amount, Party("nobody's task", None, share.what)
+    own = [frame for frame in stacks.get(task, ()) if not _is_ours(frame)]
+    place = _place(own[-1]) if own else None
+    return task, share.amount, Party(task.get_name(), place, share.what, ended=task.done())
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.replace("\\", "/").endswith(_OURS)
+
+
+_OURS = ("seawall/concurrency/turns.py", "seawall/concurrency/locks.py", "seawall/concurrency/semaphore.py")
+
+
+def _plain(locks: Sequence[Plain], stacks: Stacks) -> Iterator[_Busy]:
+    """Give locks of asyncio, with the tasks that are seen to be inside of them or to wait for them."""
+    inside: dict[int, list[tuple[asyncio.Task[Any] | None, int, Party]]] = {id(lock): [] for lock in locks}
+    waiting: dict[int, list[tuple[asyncio.Task[Any] | None, int, Party]]] = {id(lock): [] for lock in locks}
+    for task, frames in stacks.items() if locks else ():
         for lock, place in _entered(task, frames):
             if id(lock) in inside:
-                inside[id(lock)].append(Party(task.get_name(), place))
+                inside[id(lock)].append((task, 1, Party(task.get_name(), place)))
         wanted = _wanted(frames)
         if wanted is not None and id(wanted[0]) in waiting:
-            waiting[id(wanted[0])].append(Party(task.get_name(), wanted[1]))
-    views = tuple(_view(lock, inside[id(lock)], waiting[id(lock)]) for lock in shown)
-    return LockReport(search_seconds, monotonic() - began, len(locks), len(busy), views)
+            waiting[id(wanted[0])].append((task, 1, Party(task.get_name(), wanted[1])))
+    for lock in locks:
+        holders, held = inside[id(lock)], _held(lock)
+        unknown = None if held is None else max(0, held - len(holders))
+        kind = f"{type(lock).__qualname__} 0x{id(lock):x}"
+        # Nobody knows in which order they came: none is taken to be ahead of another.
+        yield _Busy(kind, _free(lock), _waiting(lock), unknown, _free(lock), holders, waiting[id(lock)])
 
 
-def _view(lock: Lock, inside: list[Party], waiting: list[Party]) -> LockView:
-    held, free = _held(lock), _free(lock)
-    unknown = None if held is None else max(0, held - len(inside))
-    kind = f"{type(lock).__qualname__} 0x{id(lock):x}"
-    return LockView(kind, free, tuple(inside), unknown, tuple(waiting), _waiting(lock))
-
-
-def _is_busy(lock: Lock) -> bool:
+def _is_busy(lock: Plain) -> bool:
     return bool(_held(lock)) or lock.locked() or _waiting(lock) > 0
 
 
-def _waiting(lock: Lock) -> int:
+def _waiting(lock: Plain) -> int:
     return sum(not each.done() for each in getattr(lock, "_waiters", None) or ())
 
 
-def _free(lock: Lock) -> int:
+def _free(lock: Plain) -> int:
     return int(not lock.locked()) if isinstance(lock, asyncio.Lock) else int(getattr(lock, "_value", 0))
 
 
-def _held(lock: Lock) -> int | None:
+def _held(lock: Plain) -> int | None:
     """Return how many hold *lock*; None for a semaphore that has forgotten what it began with."""
     if isinstance(lock, asyncio.Lock):
         return int(lock.locked())
@@ -160,7 +316,7 @@ def _held(lock: Lock) -> int | None:
     return None if bound is None else int(bound) - _free(lock)
 
 
-def _wanted(frames: Sequence[FrameType]) -> tuple[Lock, Place | None] | None:
+def _wanted(frames: Sequence[FrameType]) -> tuple[Plain, Place | None] | None:
     """Return the lock whose ``acquire`` stands innermost, with the line that wants it."""
     if not frames or frames[-1].f_code.co_name != "acquire":
         return None
@@ -171,13 +327,13 @@ def _wanted(frames: Sequence[FrameType]) -> tuple[Lock, Place | None] | None:
     return lock, _place(users[-1]) if users else None
 
 
-def _entered(task: asyncio.Task[Any], frames: Sequence[FrameType]) -> Iterator[tuple[Lock, Place]]:
+def _entered(task: asyncio.Task[Any], frames: Sequence[FrameType]) -> Iterator[tuple[Plain, Place]]:
     """Yield the locks that *task* is inside of, by the exits that its coroutines keep for later."""
     entering = (
         frames[-2].f_locals.get("self") if len(frames) > 1 and frames[-2].f_code.co_name == "__aenter__" else None
     )
     awaitable: Any = task.get_coro()
-    found: list[tuple[Lock, Place]] = []
+    found: list[tuple[Plain, Place]] = []
     while awaitable is not None and len(found) < MAX_LOCKS:
         frame = getattr(awaitable, "cr_frame", None)
         if frame is not None:
@@ -191,7 +347,7 @@ def _entered(task: asyncio.Task[Any], frames: Sequence[FrameType]) -> Iterator[t
     yield from found
 
 
-def _exits(referents: Sequence[Any]) -> Iterator[Lock]:
+def _exits(referents: Sequence[Any]) -> Iterator[Plain]:
     """Yield each lock whose exit is among what a coroutine refers to.
 
     Until Python 3.13 that is a bound method; since 3.14 the function and the lock lie there side by side.

@@ -38,6 +38,7 @@ class TaskView:
         operation: That call's operation.
         seconds: How old it is; None where that is not known.
         at_least: Whether it may be older than that.
+        overdue: For how many seconds the deadline of its call has passed; None where it has not, or there is none.
         cancelling: How often it has been asked to stop.
         awaits: The numbers of the tasks it waits for.
         stack: Where it stands, outermost first.
@@ -50,6 +51,7 @@ class TaskView:
     operation: str | None
     seconds: float | None
     at_least: bool
+    overdue: float | None
     cancelling: int
     awaits: tuple[int, ...]
     stack: tuple[Place, ...]
@@ -74,6 +76,9 @@ class TaskReport:
     def text(self) -> str:
         """Return it as an indented tree for reading."""
         head = f"{self.total} tasks besides the one that looks"
+        overdue = sum(task.overdue is not None for task in self.tasks)
+        if overdue:
+            head += f", {overdue} of them past the deadline of their call"
         if self.total > len(self.tasks):
             head += f", {len(self.tasks)} of them shown"
         head += (
@@ -106,6 +111,8 @@ def _lines(task: TaskView, indent: str) -> Iterator[str]:
         facts.append(f"{'at least ' if task.at_least else ''}{task.seconds:.1f} s old")
     if task.operation or task.request_id:
         facts.append(f"operation {task.operation or '(none)'}, request {task.request_id}")
+    if task.overdue is not None:
+        facts.append(f"OVERDUE: its deadline passed {task.overdue:.1f} s ago")
     if task.cancelling:
         facts.append("asked to stop")
     if task.awaits:
@@ -169,10 +176,18 @@ class TaskTable:
             operation=call.operation or None if call else None,
             seconds=seconds,
             at_least=age is None,
+            overdue=_overdue(call, now),
             cancelling=task.cancelling(),
             awaits=tuple(sorted({numbers[each] for each in _awaited(task, frames) if each in numbers})),
             stack=tuple(Place(each.f_code.co_qualname, each.f_code.co_filename, each.f_lineno or 0) for each in frames),
         )
+
+
+def _overdue(call: Call | None, now: float) -> float | None:
+    """Return since when a call should have ended; calls at their deadline are cancelled, and may take a moment."""
+    if call is None or call.deadline is None or call.deadline >= now:
+        return None
+    return now - call.deadline
 
 
 def await_chain(task: asyncio.Task[Any]) -> list[FrameType]:
@@ -228,6 +243,7 @@ def _inherit(views: list[TaskView]) -> Iterator[TaskView]:
         while pending:
             child = by_id.get(pending.pop())
             if child is not None and child.request_id is None:
-                by_id[child.id] = replace(child, request_id=view.request_id, operation=view.operation)
+                told = replace(child, request_id=view.request_id, operation=view.operation, overdue=view.overdue)
+                by_id[child.id] = told
                 pending += child.awaits
     yield from by_id.values()

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from seawall.clock import Clock, Random
 from seawall.problems import DeclarationError
 from seawall.resilience.breaker_engine import BreakerEngine, BreakerSnapshot
+from seawall.resilience.counting import EventCounts
 from seawall.resilience.engine import Engine, Policy
 from seawall.resilience.environment import Environment
 from seawall.resilience.events import Hook, log_events
 from seawall.resilience.pipeline import Pipeline
+from seawall.resilience.shared import SharedBreakerEngine, Switch
 
-__all__ = ["Resilience"]
+__all__ = ["Position", "Resilience"]
 
 E = TypeVar("E", bound=Engine)
+Position = Literal["open", "closed", "auto"]
+"""What a breaker can be put to by hand; with ``auto`` it decides by itself again."""
+_SHARED: Mapping[Position, Switch] = {"open": "forced-open", "closed": "forced-closed", "auto": "closed"}
 
 
 class Resilience:
@@ -34,6 +39,9 @@ class Resilience:
         self, clock: Clock | None = None, random: Random | None = None, hooks: Sequence[Hook] = (log_events,)
     ) -> None:
         self.environment = Environment(clock, random, hooks)
+        self.counts = EventCounts()
+        """How often its policies did what; a service shows them among its metrics."""
+        self.environment.hooks.append(self.counts)
         self._engines: dict[tuple[type, str], tuple[Any, Engine]] = {}
         self._pipelines: dict[str, Pipeline] = {}
 
@@ -96,6 +104,36 @@ class Resilience:
     def breakers(self) -> Mapping[str, BreakerEngine]:
         """Every breaker of this process, by name: to be read (`snapshot`) and switched (`force_open`, `reset`)."""
         return {engine.name: engine for engine in self.engines if isinstance(engine, BreakerEngine)}
+
+    @property
+    def shared_breakers(self) -> Mapping[str, SharedBreakerEngine]:
+        """Every breaker that is shared with other processes, by name."""
+        return {engine.name: engine for engine in self.engines if isinstance(engine, SharedBreakerEngine)}
+
+    def states(self) -> Mapping[str, str]:
+        """Return every breaker's state by its name; of a shared one, as this process last heard of it."""
+        own = {name: breaker.state for name, breaker in self.breakers.items()}
+        return {**own, **{name: breaker.known for name, breaker in self.shared_breakers.items()}}
+
+    async def switch(self, name: str, to: Position) -> str:
+        """Put the breaker *name* to ``open`` or ``closed``, or let it decide by itself again (``auto``).
+
+        That holds in this process; of a shared breaker, in all of them.
+
+        Returns:
+            The state it is in now.
+
+        Raises:
+            KeyError: There is no such breaker.
+            StoreUnavailable: The store of a shared one does not answer.
+        """
+        shared = self.shared_breakers.get(name)
+        if shared is not None:
+            await shared.switch(_SHARED[to])
+            return shared.known
+        breaker = self.breakers[name]
+        {"open": breaker.force_open, "closed": breaker.force_closed, "auto": breaker.reset}[to]()
+        return breaker.state
 
     def snapshots(self) -> Sequence[BreakerSnapshot]:
         """Return how every breaker stands now."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from seawall.clock import SystemClock, Timer
 
-__all__ = ["ManualClock", "ManualRandom"]
+__all__ = ["ManualClock", "ManualRandom", "keeps_manual_time"]
 
 _REAL = SystemClock()
 _WALL_START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -185,6 +185,11 @@ class ManualRandom:
         return int(self.random() * (1 << bits))
 
 
+def keeps_manual_time() -> bool:
+    """Whether the running event loop is that of a `ManualClock`."""
+    return isinstance(asyncio.get_running_loop(), _ManualLoop)
+
+
 class _ManualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time is a manual clock's."""
 
@@ -256,12 +261,19 @@ class _JumpingSelector(selectors.DefaultSelector):
     def _give_up(self) -> list[tuple[selectors.SelectorKey, int]]:
         raise RuntimeError(
             f"every task waits for something that never comes: no timer is set, and nothing happened for "
-            f"{self._clock.patience:g} s. {self._waiting()}"
+            f"{self._clock.patience:g} s. {self._waiting()}{_deadlocks()}"
         )
 
     def _waiting(self) -> str:
         tasks = sorted(asyncio.all_tasks(self._loop), key=lambda task: task.get_name())
         return "Waiting: " + ("; ".join(map(_describe, tasks)) or "no task")
+
+
+def _deadlocks() -> str:
+    """Return which tasks wait for each other, and for what; empty where none do."""
+    from seawall.profiling.locks import describe_locks, find_locks  # noqa: PLC0415 - for tests that hang
+
+    return "\n".join(describe_locks(find_locks(), _REAL.monotonic, 0.0).deadlock_lines())
 
 
 def _describe(task: asyncio.Task[Any]) -> str:

@@ -86,6 +86,9 @@ async def test_things_side_by_side() -> None:
     assert await shown.lengths(["x", "y"]) == ["x", "y"]
     assert await shown.page() == (shown.Page("orders", None), ["advertisement"])
     assert await shown.send_all(["a", "down", "b"]) == (2, ["down"])
+    assert await shown.answers(["a", "b"]) == ["a", "b"]
+    assert await shown.load(str(number) for number in range(10)) == 67.5
+    assert await shown.resize(12) == 500
     assert await shown.batches() == [[0, 1, 2], [3, 4]]
     orders, returns = Channel(5), Channel(5)
     await returns.send(3)

@@ -187,7 +187,8 @@ def copied(tmp_path: Path) -> Copied:
 
 
 @pytest.mark.parametrize(
-    ("folder", "files"), [("tutorial", ["test_shop.py"]), (".", ["test_with_time.py", "test_with_client.py"])]
+    ("folder", "files"),
+    [("tutorial", ["test_shop.py"]), (".", ["test_with_time.py", "test_with_client.py", "test_without_leaks.py"])],
 )
 def test_the_tests_that_the_documents_show_pass(copied: Copied, folder: str, files: list[str]) -> None:
     done = run(copied(folder), "pytest", "-q", "-p", "no:cacheprovider", *files)

@@ -68,7 +68,7 @@ class TestWhoMayLook:
             for path in ("/debug/", "/debug", "/debug/tasks", "/debug/cpu"):
                 assert get(address, path)[0] == 404
 
-    @pytest.mark.parametrize("path", ["", "cpu", "memory", "objects", "tasks", "locks", "stalls"])
+    @pytest.mark.parametrize("path", ["", "breakers", "cpu", "memory", "objects", "tasks", "locks", "stalls"])
     @pytest.mark.parametrize(
         "field",
         ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Sec-Fetch-Site: cross-site"],
@@ -228,7 +228,7 @@ class TestLooking:
         assert fields["cache-control"] == "no-store"
         links = re.findall(r'href="(/debug/[^"]+)"', body.decode())
         assert {link.partition("?")[0].removeprefix("/debug/") for link in links} == {
-            "cpu", "tasks", "stalls", "locks", "memory", "objects"
+            "breakers", "cpu", "tasks", "stalls", "locks", "memory", "objects"
         }  # fmt: skip
 
     def test_a_profile_does_not_hold_up_the_end(self):

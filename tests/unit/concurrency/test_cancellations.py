@@ -1,4 +1,7 @@
-"""10,000 cancellations at random points through every primitive: no item, turn, lock or task is lost."""
+"""More than 10,000 cancellations at random points, through every primitive: no item, turn, permit, lock, task is lost.
+
+Those of processes are in their own tests: each of them costs a process.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,17 @@ from collections import Counter
 import pytest
 
 from seawall.concurrency import (
+    Broadcast,
     Channel,
     ChannelClosed,
     KeyedLocks,
+    Pipeline,
     ReadWriteLock,
+    Semaphore,
     SingleFlight,
     WorkerPool,
     batch,
+    debounce,
     fan_out,
     first_success,
     gather,
@@ -31,11 +38,11 @@ from seawall.concurrency import (
 from seawall.resilience import Bulkhead, Environment
 from seawall.testing import ManualClock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 SEED = int(os.environ.get("SEAWALL_TEST_SEED", "20261125"))
-CANCELLATIONS = 1000
-"""For each of ten groups."""
+CANCELLATIONS = 10_000 if os.environ.get("SEAWALL_FAULTS") == "full" else 1000
+"""For each test."""
 
 
 async def storm(clock: ManualClock, chance: random.Random, make) -> int:
@@ -112,6 +119,122 @@ async def test_read_write_lock(manual_clock: ManualClock, chance: random.Random)
 
     assert await storm(manual_clock, chance, use)
     assert (lock.readers, lock.writing, lock.waiting) == (0, False, 0)
+    assert alone()
+
+
+async def test_semaphores(manual_clock: ManualClock, chance: random.Random) -> None:
+    """Permits of all weights, taken in all ways, some with a time limit that may come at the same moment."""
+    semaphore, used = Semaphore(5, clock=manual_clock), 0
+
+    async def use() -> None:
+        nonlocal used
+        weight, kind = chance.randrange(1, 6), chance.randrange(3)
+        within = chance.randrange(4) if chance.random() < 0.3 else None
+        try:
+            permit = semaphore.try_acquire(weight) if kind == 0 else None
+            if permit is None:
+                permit = await semaphore.acquire(weight, within=within)
+        except TimeoutError:
+            return
+        try:
+            used += weight
+            assert used <= 5
+            await manual_clock.sleep(chance.randrange(3))
+        finally:
+            used -= weight
+            permit.release()
+
+    assert await storm(manual_clock, chance, use)
+    assert (semaphore.free, semaphore.waiting, len(semaphore.held)) == (5, 0, 0)
+
+
+async def test_locks_with_time_limits(manual_clock: ManualClock, chance: random.Random) -> None:
+    locks, both = KeyedLocks[int](manual_clock), ReadWriteLock(manual_clock)
+
+    async def use() -> None:
+        within = chance.randrange(3)
+        kinds = (
+            lambda: locks.hold(1, within=within),
+            lambda: both.read(within=within),
+            lambda: both.write(within=within),
+        )
+        try:
+            async with chance.choice(kinds)():
+                await manual_clock.sleep(chance.randrange(3))
+        except TimeoutError:
+            return
+
+    assert await storm(manual_clock, chance, use)
+    assert (len(locks), both.readers, both.writing, both.waiting) == (0, 0, False, 0)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_pipelines(manual_clock: ManualClock, chance: random.Random, ordered: bool) -> None:
+    """A pipeline that is cancelled has ended in every stage; one that is not gives everything once."""
+    running = 0
+
+    async def stage(number: int) -> int:
+        nonlocal running
+        running += 1
+        try:
+            await manual_clock.sleep(chance.randrange(2))
+            return number
+        finally:
+            running -= 1
+
+    pipeline = Pipeline(stage, width=2, queue=1, ordered=ordered).then(stage, width=3, queue=2, ordered=ordered)
+
+    async def use() -> None:
+        got = await pipeline.collect(range(6))
+        assert (got if ordered else sorted(got)) == list(range(6))
+
+    assert await storm(manual_clock, chance, use)
+    assert running == 0
+    assert alone()
+
+
+async def test_results_of_pools(manual_clock: ManualClock, chance: random.Random) -> None:
+    """Readers of one pool are cancelled: the others get all of theirs, and the pool accounts for every item."""
+    begun = 0
+
+    async def work(number: int) -> int:
+        nonlocal begun
+        begun += 1
+        await manual_clock.sleep(chance.randrange(2))
+        return number
+
+    async with WorkerPool(work, workers=3, queue=2) as pool:
+
+        async def use() -> None:
+            ordered = chance.random() < 0.5
+            got = [each async for each in pool.results(range(9), ordered=ordered)]
+            assert sorted(got) == list(range(9))
+
+        assert await storm(manual_clock, chance, use)
+        await pool.drain()
+        progress = pool.progress
+        assert (progress.waiting, progress.running, progress.done) == (0, 0, begun)
+        assert not pool._results
+        assert not pool._feeders
+    assert alone()
+
+
+async def test_broadcasts_and_debounce(manual_clock: ManualClock, chance: random.Random) -> None:
+    news: Broadcast[int] = Broadcast()
+
+    async def use() -> None:
+        channel = news.subscribe(2)
+        sending = asyncio.create_task(news.send(1))
+        try:
+            async for _ in debounce(channel, 1, clock=manual_clock):
+                break
+        finally:
+            channel.close()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    assert await storm(manual_clock, chance, use)
+    await news.send(2)
+    assert news._subscribers == []
     assert alone()
 
 

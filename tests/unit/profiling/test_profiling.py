@@ -13,7 +13,7 @@ import pytest
 from seawall import Call, Forbidden, Service, Unauthorized
 from seawall.clock import SystemClock
 from seawall.http.debug import DebugAccess
-from seawall.profiling import Busy, Profile, Profiler, flame_page, speedscope
+from seawall.profiling import Busy, Profile, Profiler, Running, flame_page, speedscope
 from seawall.profiling.cpu import Thread, loop_thread, sample
 from seawall.profiling.flame import SCRIPT, STYLE
 from seawall.profiling.locks import describe_locks
@@ -199,6 +199,7 @@ def view(number, awaits=(), **more):
         "operation": None,
         "seconds": None,
         "at_least": False,
+        "overdue": None,
         "cancelling": 0,
         "stack": (),
     }
@@ -211,6 +212,23 @@ class TestTasks:
         assert "\ntask 1 T1" in text
         assert "\n  task 2 T2" in text
         assert "\n    task 3 T3" in text
+
+    def test_what_should_have_ended_is_pointed_out(self):
+        call = Call(b"late-1", "slow", deadline=CLOCK.monotonic() - 3)
+        table = TaskTable(CLOCK, lambda: [Running(running, call, 5.0)])
+
+        async def main():
+            nonlocal running
+            running = asyncio.create_task(asyncio.sleep(60))
+            report = await table.report()
+            running.cancel()
+            return report
+
+        running = None
+        report = asyncio.run(main())
+        assert report.tasks[0].overdue >= 3
+        assert "1 of them past the deadline of their call" in report.text()
+        assert "OVERDUE: its deadline passed 3." in report.text()
 
     def test_a_circle_ends(self):
         text = TaskReport(2, 0.001, 0.001, (view(1, [2]), view(2, [1]))).text()
