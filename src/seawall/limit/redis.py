@@ -170,9 +170,11 @@ def connect(url: str, timeout: float) -> Callable[[], Redis]:
         ConfigurationError: The driver is not installed, or the address is none.
     """
     try:
-        from redis.asyncio import BlockingConnectionPool, Redis  # noqa: PLC0415 - an extra
+        from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - an extra
         from redis.asyncio.retry import Retry  # noqa: PLC0415 - as above
         from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
+
+        from seawall.data.redis.traced import TracedRedis  # noqa: PLC0415 - as above
     except ImportError as error:
         raise ConfigurationError("limits on Redis need its driver: pip install 'seawall[redis]'.") from error
 
@@ -187,7 +189,7 @@ def connect(url: str, timeout: float) -> Callable[[], Redis]:
             health_check_interval=0,
             decode_responses=True,
         )
-        return Redis.from_pool(pool)
+        return TracedRedis.from_pool(pool)
 
     try:
         make()
