@@ -110,10 +110,12 @@ def _server(url: URL) -> Mapping[str, Value]:
 
 
 def _code(error: BaseException) -> str:
-    """Return SQLSTATE, SQLite's name of the error, or MariaDB's number, whichever *error* has."""
+    """Return MariaDB's number, SQLSTATE, or SQLite's name of the error, whichever *error* has."""
+    number = error.args[0] if error.args else None
+    if isinstance(number, int) and not isinstance(error, OSError):
+        return str(number)
     for name in ("sqlstate", "sqlite_errorname"):
         found = getattr(error, name, None)
         if isinstance(found, str):
             return found
-    number = error.args[0] if error.args else None
-    return str(number) if isinstance(number, int) else ""
+    return ""

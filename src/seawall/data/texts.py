@@ -31,7 +31,7 @@ _STANDARD = re.compile(
 _BACKSLASHES = re.compile(
     rf"(?P<gone>{_COMMENT}|\#[^\n]*)"
     r"|(?P<kept>`(?:[^`]|``)*(?:`|\Z))"
-    r"|[A-Za-z_]*'(?:[^'\\]|''|\\.)*(?:'|\Z)"
+    r"|\w*'(?:[^'\\]|''|\\.)*(?:'|\Z)"
     r"|\"(?:[^\"\\]|\"\"|\\.)*(?:\"|\Z)"
     rf"|{_NUMBER}",
     re.DOTALL,
@@ -42,7 +42,8 @@ _WORD = re.compile(r"[()]|[A-Za-z]+")
 _VERBS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "VALUES"})
 _NAME = r"(?:\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|[\w.])+"
 _TARGET = re.compile(
-    rf"(?:\b(?:FROM|INTO|JOIN|TABLE)|^(?:WITH\b.*?\)\s*)?UPDATE)\s+(?!SELECT\b)({_NAME})",
+    # An UPDATE that locks rows or stands in for an insertion names no table.
+    rf"\b(?:FROM|INTO|JOIN|TABLE|(?<!FOR )(?<!KEY )(?<!DO )(?<!ON )UPDATE)\s+(?!SELECT\b)({_NAME})",
     re.IGNORECASE,
 )
 _QUOTES = str.maketrans("", "", '"`[]')
