@@ -26,7 +26,7 @@ class GetThenSet:
     """What a limiter must not be: it reads, decides and writes in three steps."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        self._client = connect(url, 5.0)()
+        self._client = connect(url, 30.0)()
         self._prefix = prefix
 
     async def take(self, rules: Any, key: str, cost: int) -> tuple[float, ...]:

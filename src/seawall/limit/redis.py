@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from seawall.data.redis.script import Script
 from seawall.limit.rule import QUANTUM, Rule
 from seawall.problems import ConfigurationError
+from seawall.settings import RedisSettings
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from seawall.data.redis import RedisClient
 
 __all__ = ["PREFIX", "RedisStore", "connect"]
 
@@ -93,13 +95,13 @@ class RedisStore:
         prefix: What the names of all keys begin with.
     """
 
-    def __init__(self, make: Callable[[], Redis], timeout: float, prefix: str = PREFIX) -> None:
+    def __init__(self, make: Callable[[], RedisClient], timeout: float, prefix: str = PREFIX) -> None:
         self._make = make
         self._timeout = timeout
         self._prefix = prefix
-        self._client: Redis | None = None
+        self._client: RedisClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._sha = ""
+        self._script = Script(SCRIPT)
 
     async def take(self, rules: Sequence[Rule], key: str, cost: int) -> tuple[float, ...]:
         """Take from every rule or from none; see `RemoteStore.take`."""
@@ -115,8 +117,7 @@ class RedisStore:
         Raises:
             OSError: The server could not be reached, did not answer in time, or answered that it cannot.
         """
-        from redis.exceptions import ConnectionError as Broken  # noqa: PLC0415 - an extra
-        from redis.exceptions import RedisError  # noqa: PLC0415 - as above
+        from redis.exceptions import RedisClusterException, RedisError  # noqa: PLC0415 - an extra
 
         keys = [f"{self._prefix}{{{key}}}{rule.id}" for rule in rules]
         arguments: list[Any] = [want, need]
@@ -124,14 +125,8 @@ class RedisStore:
             arguments += (rule.window, int(rule.interval / QUANTUM), int(rule.tolerance / QUANTUM))
         try:
             async with asyncio.timeout(self._timeout):
-                client = self._connected()
-                try:
-                    reply = await self._run(client, keys, arguments)
-                except Broken:
-                    # Most likely the server was restarted, and the connections of the pool are those of before.
-                    await client.connection_pool.disconnect(inuse_connections=False)
-                    reply = await self._run(client, keys, arguments)
-        except RedisError as error:
+                reply = await self._script(self._connected(), keys, *arguments)
+        except (RedisError, RedisClusterException) as error:
             raise OSError(f"Redis: {error}") from error
         return int(reply[0]), tuple(int(left) * QUANTUM for left in reply[1:])
 
@@ -141,60 +136,33 @@ class RedisStore:
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.aclose()
 
-    def _connected(self) -> Redis:
+    def _connected(self) -> RedisClient:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._client, self._loop = self._make(), loop
         return self._client
 
-    async def _run(self, client: Any, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        from redis.exceptions import NoScriptError  # noqa: PLC0415 - an extra
 
-        if self._sha:
-            try:
-                return await client.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            except NoScriptError:
-                pass
-        self._sha = str(await client.execute_command("SCRIPT LOAD", SCRIPT))
-        return await client.execute_command("EVAL", SCRIPT, len(keys), *keys, *arguments)
+def connect(url: str, timeout: float) -> Callable[[], RedisClient]:
+    """Return what makes clients for the server or servers at *url*.
 
-
-def connect(url: str, timeout: float) -> Callable[[], Redis]:
-    """Return what makes clients for the server at *url*.
+    A command whose connection breaks is sent once more: most likely the server was restarted, and the connection is
+    one of those before.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
+        url: As ``SEAWALL_REDIS_URL`` has it: one server, sentinels or a cluster.
         timeout: Seconds for connecting, and for each answer.
 
     Raises:
         ConfigurationError: The driver is not installed, or the address is none.
     """
+    from seawall.data import redis  # noqa: PLC0415 - for limits that are kept there
+
+    settings = RedisSettings(
+        url=url, max_connections=POOL, pool_wait=timeout, connect_timeout=timeout, timeout=timeout, retries=1
+    )
     try:
-        from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - an extra
-        from redis.asyncio.retry import Retry  # noqa: PLC0415 - as above
-        from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
-
-        from seawall.data.redis.traced import TracedRedis  # noqa: PLC0415 - as above
-    except ImportError as error:
-        raise ConfigurationError("limits on Redis need its driver: pip install 'seawall[redis]'.") from error
-
-    def make() -> Redis:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=POOL,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            decode_responses=True,
-        )
-        return TracedRedis.from_pool(pool)
-
-    try:
-        make()
-    except ValueError as error:
-        raise ConfigurationError(
-            f"limits on Redis: {error}; set SEAWALL_REDIS_URL=redis://HOST:6379/0, or limit.store."
-        ) from None
-    return make
+        redis.connect(settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"limits on Redis: {error} Or set limit.store to another store.") from None
+    return lambda: redis.connect(settings)
