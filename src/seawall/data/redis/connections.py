@@ -189,8 +189,25 @@ class Connections:
             self._clients[url] = connect(self._settings.model_copy(update={"url": url}), name=self._name)
         return self._clients[url]
 
+    async def ping(self) -> None:
+        """Ask the settings' own server for nothing; a cluster, whether it is whole enough to answer for its keys.
+
+        Raises:
+            redis.exceptions.RedisError: It cannot be reached, or refuses.
+        """
+        from redis.asyncio import RedisCluster  # noqa: PLC0415 - of an extra
+        from redis.exceptions import ClusterDownError  # noqa: PLC0415 - as above
+
+        client = self.get()
+        if not isinstance(client, RedisCluster):
+            await client.ping()
+            return
+        told: Any = await client.cluster_info()
+        if told["cluster_state"] != "ok":
+            raise ClusterDownError(f"the cluster does not answer for all of its keys: {told['cluster_state']}")
+
     async def start(self) -> None:
-        """Ask the settings' own server for nothing.
+        """Ask as `ping` does.
 
         Raises:
             ConfigurationError: It cannot be reached, or refuses; the message shows no password.
@@ -204,7 +221,7 @@ class Connections:
 
         where = f"Redis {shown(self._settings.url)!r} (SEAWALL_REDIS_URL)"
         try:
-            await self.get().ping()
+            await self.ping()
         except (AuthenticationError, ResponseError) as error:
             raise ConfigurationError(f"{where}: the server refuses: {_reason(error)}.") from error
         except TypeError as error:

@@ -36,6 +36,13 @@ class TracedRedis(Redis):
         """Return a pipeline, whose commands are one span."""
         return _TracedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001
+        """Close every connection, those to sentinels among them, which the driver leaves open."""
+        await super().aclose(close_connection_pool)
+        manager = getattr(self.connection_pool, "sentinel_manager", None)
+        for sentinel in manager.sentinels if manager is not None else ():
+            await sentinel.aclose()
+
 
 class _TracedPipeline(Pipeline):
     def execute(self, raise_on_error: bool = True) -> Any:  # noqa: FBT001, FBT002 - the driver's own signature
