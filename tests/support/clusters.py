@@ -29,15 +29,20 @@ def free_port() -> int:
 
 
 class OwnPostgres:
-    """A PostgreSQL server of this machine's binaries, run by a user that is not root."""
+    """A PostgreSQL server of this machine's binaries, run by a user that is not root.
 
-    def __init__(self, folder: Path) -> None:
-        places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        found = shutil.which("initdb") or (str(places[-1]) if places else None)
+    With *primary*, which must be running, it is a replica that streams from that one.
+    """
+
+    def __init__(self, folder: Path, name: str = "cluster", primary: OwnPostgres | None = None) -> None:
+        places = [Path(each) for each in os.environ["PATH"].split(os.pathsep)]
+        places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+        needed = ("initdb", "pg_ctl", *(("pg_basebackup",) if primary is not None else ()))
+        found = next((place for place in places if all((place / each).exists() for each in needed)), None)
         if found is None:
-            missing("PostgreSQL's initdb", "it is not installed")
-        self.binaries = Path(found).parent
-        self.folder = folder / "cluster"
+            missing(f"PostgreSQL's {' and '.join(needed)}", "they are not installed")
+        self.binaries = found
+        self.folder = folder / name
         self.port = free_port()
         self.user = None
         if os.geteuid() == 0:  # PostgreSQL does not run as root
@@ -51,6 +56,11 @@ class OwnPostgres:
             for parent in list(self.folder.parents)[:3]:
                 if parent.stat().st_uid == os.geteuid() and parent != Path("/tmp"):
                     parent.chmod(0o755)
+        if primary is not None:
+            self.folder.chmod(0o700)
+            where = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "tester", "-D", str(self.folder))
+            self.run("pg_basebackup", *where, "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast")
+            return
         self.run("initdb", "-D", str(self.folder), "-U", "tester", "--auth=trust", "-N", "-E", "UTF8")
 
     @property
@@ -67,6 +77,11 @@ class OwnPostgres:
     def start(self) -> None:
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=40"
         self.run("pg_ctl", "-D", str(self.folder), "-w", "-o", options, "-l", str(self.folder / "log"), "start")
+
+    def end(self) -> None:
+        """Stop it if it runs."""
+        if (self.folder / "postmaster.pid").exists():
+            self.stop("immediate")
 
     def stop(self, mode: str = "immediate") -> None:
         self.run("pg_ctl", "-D", str(self.folder), "-w", "-m", mode, "stop")
