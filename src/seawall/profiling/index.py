@@ -47,6 +47,12 @@ ENTRIES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        "Snapshots of the heap",
+        "What grows over hours: snapshots that are kept, and the difference of any two.",
+        "Until they are dropped every allocation is several times slower; 8 snapshots, 64 MiB for tracing at the most.",
+        (("those that are kept", "heap"), ("difference of the last two", "heap/difference")),
+    ),
+    (
         "Objects",
         "How many objects there are of each type.",
         "Tens of milliseconds for a million objects, beside the event loop.",
