@@ -70,7 +70,7 @@ class HeapReport:
 
     def text(self) -> str:
         """Return it for reading."""
-        lines = [f"{len(self.snapshots)} snapshots of the heap; {MAX_SNAPSHOTS} are kept, the oldest goes."]
+        lines = [f"Snapshots of the heap: {len(self.snapshots)}. {MAX_SNAPSHOTS} are kept; the oldest goes."]
         if self.tracing:
             lines.append(f"Cost: every allocation is traced, which takes {size_text(self.tracing_bytes)} now.")
         else:

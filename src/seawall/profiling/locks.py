@@ -8,20 +8,22 @@ Locks of threads are not known to the collector, so they are not here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import FrameType, MethodType
+from types import AsyncGeneratorType, FrameType, MethodType
 from typing import Any
 
 from seawall.profiling.stacks import Place, short_path, source_line
-from seawall.profiling.tasks import await_chain
+from seawall.profiling.tasks import await_chain, awaitables
 
 __all__ = ["MAX_LOCKS", "LockReport", "LockView", "describe_locks", "find_locks"]
 
 MAX_LOCKS = 200
 """Locks shown of one report."""
 _MAX_TASKS = 10_000
+_MAX_NESTED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +178,14 @@ def _entered(task: asyncio.Task[Any], frames: Sequence[FrameType]) -> Iterator[t
     entering = (
         frames[-2].f_locals.get("self") if len(frames) > 1 and frames[-2].f_code.co_name == "__aenter__" else None
     )
-    awaitable: Any = task.get_coro()
     found: list[tuple[Lock, Place]] = []
-    while awaitable is not None and len(found) < MAX_LOCKS:
-        frame = getattr(awaitable, "cr_frame", None)
-        if frame is not None:
-            found += [(lock, _place(frame)) for lock in _exits(gc.get_referents(awaitable))]
-        awaitable = getattr(awaitable, "cr_await", None)
+    chain = list(awaitables(task))
+    # A generator that is being run is one of the chain, and is not to be found again by who is within it.
+    known = {id(awaitable) for _, awaitable in chain}
+    for frame, awaitable in chain:
+        found += [(lock, _place(frame)) for lock in _exits(gc.get_referents(awaitable), known)]
+        if len(found) >= MAX_LOCKS:
+            break
     # The exit is put there before the lock is waited for: the innermost one of a lock that is wanted is not yet due.
     for index in range(len(found) - 1, -1, -1):
         if found[index][0] is entering:
@@ -191,22 +194,34 @@ def _entered(task: asyncio.Task[Any], frames: Sequence[FrameType]) -> Iterator[t
     yield from found
 
 
-def _exits(referents: Sequence[Any]) -> Iterator[Lock]:
-    """Yield each lock whose exit is among what a coroutine refers to.
+def _exits(referents: Sequence[Any], known: set[int], depth: int = 0) -> Iterator[Lock]:
+    """Yield each lock whose exit is among what a coroutine refers to, or what it is within refers to.
 
-    Until Python 3.13 that is a bound method; since 3.14 the function and the lock lie there side by side.
+    Until Python 3.13 an exit is a bound method; since 3.14 the function and its object lie there side by side. What a
+    coroutine is within may be a generator that holds the lock in its turn (`contextlib`'s context managers, resources
+    of a call) or a stack of exits.
     """
+    if depth > _MAX_NESTED:
+        return
     apart = any(
         getattr(each, "__qualname__", "") == "_ContextManagerMixin.__aexit__"
         for each in referents
         if not isinstance(each, MethodType)
     )
     for each in referents:
-        if isinstance(each, MethodType) and each.__name__ == "__aexit__":
-            if isinstance(each.__self__, (asyncio.Lock, asyncio.Semaphore)):
-                yield each.__self__
-        elif apart and isinstance(each, (asyncio.Lock, asyncio.Semaphore)):
-            yield each
+        exits = isinstance(each, MethodType) and each.__name__ == "__aexit__"
+        owner = each.__self__ if exits else each
+        if isinstance(owner, (asyncio.Lock, asyncio.Semaphore)):
+            if exits or apart:
+                yield owner
+        elif isinstance(owner, contextlib.AsyncExitStack) and id(owner) not in known:
+            known.add(id(owner))  # its exit and itself may both be there
+            yield from _exits([exit_ for _, exit_ in getattr(owner, "_exit_callbacks", ())], known, depth + 1)
+        else:
+            within = getattr(owner, "gen", None) if exits else owner
+            if isinstance(within, AsyncGeneratorType) and id(within) not in known:
+                known.add(id(within))
+                yield from _exits(gc.get_referents(within), known, depth + 1)
 
 
 def _place(frame: FrameType) -> Place:
