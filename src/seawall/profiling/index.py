@@ -32,7 +32,7 @@ ENTRIES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "Locks",
-        "Locks and semaphores of asyncio that are held or waited for.",
+        "Locks and semaphores of asyncio and pools of database connections: who holds them, who waits.",
         "Reads the list of all objects once, beside the event loop; the interpreter is held for parts of it.",
         (("text", "locks"), ("JSON", "locks?format=json")),
     ),

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import AsyncGeneratorType, FrameType, MethodType
 from typing import Any
 
+from seawall.data.slots import Slots
+from seawall.profiling.pools import PoolView, describe_pools, pool_lines
 from seawall.profiling.stacks import Place, short_path, source_line
 from seawall.profiling.tasks import await_chain, awaitables
 
@@ -73,6 +75,7 @@ class LockReport:
         total: How many locks there are.
         busy: How many of them are held or waited for.
         locks: The first of those.
+        pools: Pools of database connections that are in use.
     """
 
     search_seconds: float
@@ -80,6 +83,7 @@ class LockReport:
     total: int
     busy: int
     locks: tuple[LockView, ...]
+    pools: tuple[PoolView, ...] = ()
 
     def text(self) -> str:
         """Return it for reading."""
@@ -99,26 +103,29 @@ class LockReport:
             elif lock.unknown:
                 lines.append(f"    held by {lock.unknown} of whom nothing is known (acquire() without `async with`)")
             lines += [f"    awaited by {party}" for party in lock.waiters]
+        lines += pool_lines(self.pools)
         return "\n".join(lines) + "\n"
 
 
 Lock = asyncio.Lock | asyncio.Semaphore
 
 
-def find_locks() -> list[Lock]:
-    """Return all locks and semaphores; blocks for tens of milliseconds per million objects."""
-    return [each for each in gc.get_objects() if issubclass(type(each), (asyncio.Lock, asyncio.Semaphore))]
+def find_locks() -> list[Lock | Slots]:
+    """Return all locks, semaphores and pools; blocks for tens of milliseconds per million objects."""
+    return [each for each in gc.get_objects() if issubclass(type(each), (asyncio.Lock, asyncio.Semaphore, Slots))]
 
 
-def describe_locks(locks: Sequence[Lock], monotonic: Callable[[], float], search_seconds: float) -> LockReport:
-    """Look at *locks* and at the tasks of the running loop, on it.
+def describe_locks(found: Sequence[Lock | Slots], monotonic: Callable[[], float], search_seconds: float) -> LockReport:
+    """Look at locks and pools and at the tasks of the running loop, on it.
 
     Args:
-        locks: What `find_locks` has found.
+        found: What `find_locks` has found.
         monotonic: Measures the cost.
         search_seconds: How long that took.
     """
     began = monotonic()
+    locks = [each for each in found if not isinstance(each, Slots)]
+    pools = describe_pools((each for each in found if isinstance(each, Slots)), began)
     busy = [lock for lock in locks if _is_busy(lock)]
     shown = sorted(busy, key=_waiting, reverse=True)[:MAX_LOCKS]
     inside: dict[int, list[Party]] = {id(lock): [] for lock in shown}
@@ -132,7 +139,7 @@ def describe_locks(locks: Sequence[Lock], monotonic: Callable[[], float], search
         if wanted is not None and id(wanted[0]) in waiting:
             waiting[id(wanted[0])].append(Party(task.get_name(), wanted[1]))
     views = tuple(_view(lock, inside[id(lock)], waiting[id(lock)]) for lock in shown)
-    return LockReport(search_seconds, monotonic() - began, len(locks), len(busy), views)
+    return LockReport(search_seconds, monotonic() - began, len(locks), len(busy), views, pools)
 
 
 def _view(lock: Lock, inside: list[Party], waiting: list[Party]) -> LockView:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from seawall.clock import Clock
+from seawall.data.slots import Slots
 from seawall.problems import Conflict, NotFound
 from seawall.profiling import cpu, memory
 from seawall.profiling.cpu import Profile
@@ -155,13 +156,13 @@ class Profiler:
         return await self._tasks.report()
 
     async def locks(self) -> LockReport:
-        """Return the locks of asyncio that are held or waited for.
+        """Return the locks of asyncio, and pools of database connections, that are held or waited for.
 
         Raises:
             Busy: Another look is under way.
         """
 
-        def find(_: threading.Event) -> tuple[list[Lock], float]:
+        def find(_: threading.Event) -> tuple[list[Lock | Slots], float]:
             began = self._clock.monotonic()
             return find_locks(), self._clock.monotonic() - began
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import queue
+import re
 import sys
 import threading
 import tracemalloc
@@ -12,7 +13,9 @@ from dataclasses import replace
 import pytest
 
 from seawall import Call, Forbidden, Service, Unauthorized
+from seawall.call import enter, leave
 from seawall.clock import SystemClock
+from seawall.data.slots import Slots
 from seawall.http.debug import DebugAccess
 from seawall.profiling import Busy, Profile, Profiler, flame_page, speedscope
 from seawall.profiling.cpu import Thread, loop_thread, sample
@@ -431,6 +434,25 @@ class TestLocks:
         bounded = asyncio.BoundedSemaphore(3)
         await bounded.acquire()
         assert (await self.report(bounded)).locks[0].unknown == 1
+
+    async def test_who_holds_a_database_connection_is_told(self):
+        pool, free = Slots("primary", 2, 10, 5, CLOCK), Slots("read", 2, 10, 5, CLOCK)
+        token = enter(Call(b"the-id", "look"))
+        holder = pool.take_now()
+        leave(token)
+        other = pool.take_now()
+        waiting = asyncio.create_task(pool.take())
+        await asyncio.sleep(0)
+        report = describe_locks([pool, free], CLOCK.monotonic, 0.0)
+        text = report.text()
+        assert "Database connections (primary): 2 of 2 held, 1 waiting" in text
+        assert re.search(r"held for \d\.\d+ s by operation look, request the-id\n    held for \S+ s by no call", text)
+        assert "(read)" not in text
+        assert (report.total, report.pools[0].waiting) == (0, 1)
+        for each in (holder, other):
+            pool.give(each)
+        pool.give(await waiting)
+        assert describe_locks([pool], CLOCK.monotonic, 0.0).pools == ()
 
     async def test_a_free_lock_is_not_shown(self):
         report = await self.report(asyncio.Lock())
