@@ -293,6 +293,50 @@ class Contract:
             assert {answer.json() for answer in many if answer.status_code == 201} <= set(kept)
 
 
+class Colliding:
+    """Two calls of one operation whose transactions cannot both be, as the server itself finds out."""
+
+    async def collide(self, session, first, both):
+        raise NotImplementedError
+
+    async def both_at_once(self, url, **policy):
+        settings = DatabaseSettings(url=url, pool_size=3, pool_wait=5)
+        service = make_service(settings=Settings(database=settings, service=ServiceSettings(docs=False)))
+        sql(service)
+        both, attempts = asyncio.Barrier(2), []
+
+        @service.post("/collide/{first}", **policy)
+        async def collide(first: int, session: Session) -> int:
+            attempts.append(first)
+            # Who is asked again finds nobody to wait for.
+            again = attempts.count(first) > 1
+            await self.collide(session, first, None if again else both)
+            return attempts.count(first)
+
+        async with client(service) as http:
+            async with service.resources.values[Database].session() as session:
+                session.add_all([Thing(id=1, name="one"), Thing(id=2, name="two")])
+            async with asyncio.timeout(20):
+                answers = await asyncio.gather(http.post("/collide/1"), http.post("/collide/2"))
+            async with service.resources.values[Database].reading() as session:
+                amounts = list(await session.scalars(select(Thing.amount).order_by(Thing.id)))
+        return answers, attempts, amounts
+
+    async def test_two_that_collide_are_both_done_in_the_end(self, url, database):
+        answers, attempts, amounts = await self.both_at_once(url, retry_serialization=2)
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert len(attempts) == 3
+        assert sum(amounts) == self.TOTAL
+
+    async def test_where_they_may_not_be_repeated_one_is_told(self, url, database):
+        answers, attempts, amounts = await self.both_at_once(url)
+        (refused,) = [answer for answer in answers if answer.status_code != 200]
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["type"].endswith(":serialization-failed")
+        assert len(attempts) == 2
+        assert sum(amounts) == self.TOTAL / 2
+
+
 class TestSqlite(Contract):
     SLEEP = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT count(*) FROM r"
     RUNNING = ""
@@ -312,7 +356,7 @@ class TestSqlite(Contract):
             await other.close()
 
 
-class TestPostgres(Contract):
+class TestPostgres(Colliding, Contract):
     SLEEP = "SELECT pg_sleep(30)"
     RUNNING = (
         "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(30)%' AND state = 'active' "
@@ -322,6 +366,16 @@ class TestPostgres(Contract):
     @pytest.fixture
     def url(self, postgres_database):
         return postgres_database
+
+    TOTAL = 2
+
+    async def collide(self, session, first, both):
+        """Read both rows and change one by what was read (write skew): in no order would that come out."""
+        await session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
+        things = {thing.id: thing for thing in await session.scalars(select(Thing))}
+        if both is not None:
+            await both.wait()
+        things[first].amount += 1
 
     async def test_two_that_cannot_be_ordered(self, database):
         async with database.session() as session:
@@ -367,7 +421,7 @@ class TestPostgres(Contract):
             await replicated.close()
 
 
-class TestMariadb(Contract):
+class TestMariadb(Colliding, Contract):
     SLEEP = "SELECT SLEEP(30)"
     RUNNING = (
         "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(30)%' AND db = DATABASE()"
@@ -376,6 +430,16 @@ class TestMariadb(Contract):
     @pytest.fixture
     def url(self, mysql_url):
         return mysql_url
+
+    TOTAL = 4
+
+    async def collide(self, session, first, both):
+        """Lock one row and then the other, each in its own order: a deadlock."""
+        for number in (first, 3 - first):
+            await session.execute(text("UPDATE things SET amount = amount + 1 WHERE id = :id"), {"id": number})
+            if both is not None:
+                await both.wait()
+                both = None
 
     async def scalar(self, connection, statement):
         async with connection.cursor() as cursor:

@@ -141,6 +141,56 @@ async def test_a_restart_under_load_loses_no_commit_that_was_told(tmp_path):
         server.stop("fast")
 
 
+async def test_what_only_reads_goes_to_a_replica_while_there_is_one(tmp_path):
+    primary = OwnPostgres(tmp_path)
+    primary.start()
+    replica = None
+    try:
+        replica = OwnPostgres(tmp_path, "replica", primary)
+        replica.start()
+        service = shop(primary.url, replica_urls=(replica.url,), pool_size=2, connect_timeout=1, replica_retry=0.3)
+
+        @service.get("/where")
+        async def where(session: ReadSession) -> bool:
+            return bool(await session.scalar(text("SELECT pg_is_in_recovery()")))
+
+        @service.get("/entries")
+        async def entries(session: ReadSession) -> list[int]:
+            return list(await session.scalars(text("SELECT number FROM ledger ORDER BY number")))
+
+        async with client(service) as http:
+
+            async def until(path, expected):
+                async with asyncio.timeout(20):
+                    while (  # noqa: ASYNC110 - as above
+                        found := await http.get(path)
+                    ).status_code != 200 or found.json() != expected:
+                        await asyncio.sleep(0.05)
+
+            async with service.resources.values[Database].driver() as connection:
+                await connection.execute("CREATE TABLE ledger (number integer PRIMARY KEY)")
+            assert (await http.post("/entries/1")).status_code == 201
+            assert (await http.get("/where")).json() is True
+            await until("/entries", [1])
+            replica.stop("immediate")
+            # The connection that broke is told of once; then the primary stands in.
+            answers = [await http.get("/where") for _ in range(5)]
+            assert sum(answer.status_code == 503 for answer in answers) <= 2
+            assert answers[-1].json() is False
+            assert (await http.post("/entries/2")).status_code == 201
+            replica.start()
+            await until("/where", expected=True)
+            await until("/entries", [1, 2])
+            primary.stop("immediate")
+            assert (await http.post("/entries/3")).json()["type"].endswith(":database-unavailable")
+            assert (await http.get("/entries")).json() == [1, 2], "who only reads does not notice"
+            assert (await http.get("/health/ready")).status_code == 503
+    finally:
+        for server in (replica, primary):
+            if server is not None:
+                server.end()
+
+
 async def test_a_service_that_may_start_without_its_database_is_ready_when_it_comes(tmp_path):
     server = OwnPostgres(tmp_path)
     strict = shop(server.url)

@@ -8,11 +8,16 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Self
+
+from redis import Redis
 
 from support.stores import missing
 
-__all__ = ["OwnPostgres", "OwnRedis"]
+__all__ = ["OwnCluster", "OwnPostgres", "OwnRedis", "OwnSentinel", "until"]
 
 PATIENCE = 20.0
 
@@ -24,15 +29,20 @@ def free_port() -> int:
 
 
 class OwnPostgres:
-    """A PostgreSQL server of this machine's binaries, run by a user that is not root."""
+    """A PostgreSQL server of this machine's binaries, run by a user that is not root.
 
-    def __init__(self, folder: Path) -> None:
-        places = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        found = shutil.which("initdb") or (str(places[-1]) if places else None)
+    With *primary*, which must be running, it is a replica that streams from that one.
+    """
+
+    def __init__(self, folder: Path, name: str = "cluster", primary: OwnPostgres | None = None) -> None:
+        places = [Path(each) for each in os.environ["PATH"].split(os.pathsep)]
+        places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+        needed = ("initdb", "pg_ctl", *(("pg_basebackup",) if primary is not None else ()))
+        found = next((place for place in places if all((place / each).exists() for each in needed)), None)
         if found is None:
-            missing("PostgreSQL's initdb", "it is not installed")
-        self.binaries = Path(found).parent
-        self.folder = folder / "cluster"
+            missing(f"PostgreSQL's {' and '.join(needed)}", "they are not installed")
+        self.binaries = found
+        self.folder = folder / name
         self.port = free_port()
         self.user = None
         if os.geteuid() == 0:  # PostgreSQL does not run as root
@@ -46,6 +56,11 @@ class OwnPostgres:
             for parent in list(self.folder.parents)[:3]:
                 if parent.stat().st_uid == os.geteuid() and parent != Path("/tmp"):
                     parent.chmod(0o755)
+        if primary is not None:
+            self.folder.chmod(0o700)
+            where = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "tester", "-D", str(self.folder))
+            self.run("pg_basebackup", *where, "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast")
+            return
         self.run("initdb", "-D", str(self.folder), "-U", "tester", "--auth=trust", "-N", "-E", "UTF8")
 
     @property
@@ -62,6 +77,11 @@ class OwnPostgres:
     def start(self) -> None:
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=40"
         self.run("pg_ctl", "-D", str(self.folder), "-w", "-o", options, "-l", str(self.folder / "log"), "start")
+
+    def end(self) -> None:
+        """Stop it if it runs."""
+        if (self.folder / "postmaster.pid").exists():
+            self.stop("immediate")
 
     def stop(self, mode: str = "immediate") -> None:
         self.run("pg_ctl", "-D", str(self.folder), "-w", "-m", mode, "stop")
@@ -82,23 +102,12 @@ class OwnRedis:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [
-                self.binary,
-                "--port",
-                str(self.port),
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--bind",
-                "127.0.0.1",
-                *arguments,
-            ],
-            stdout=subprocess.DEVNULL,
-            cwd="/tmp",
-        )
+    def start(self, *arguments: str, folder: Path = Path("/tmp")) -> None:
+        options = ["--port", str(self.port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+        self._run([*options, *arguments], folder)
+
+    def _run(self, arguments: Sequence[str], folder: Path) -> None:
+        self.process = subprocess.Popen([self.binary, *arguments], stdout=subprocess.DEVNULL, cwd=folder)
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
@@ -108,8 +117,95 @@ class OwnRedis:
                 time.sleep(0.02)
         raise AssertionError("redis-server did not start")
 
+    def ask(self, *command: str) -> Any:
+        with Redis(port=self.port) as client:
+            return client.execute_command(*command)
+
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+class OwnSentinel(OwnRedis):
+    """A sentinel over a master and a replica; it finds within a second that the master is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.master, self.replica = OwnRedis(), OwnRedis()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.callback(self.__exit__)
+            self._start()
+            stack.pop_all()
+        return self
+
+    def _start(self) -> None:
+        self.master.start(folder=self.folder)
+        self.replica.start("--replicaof", "127.0.0.1", str(self.master.port), folder=self.folder)
+        until("the replica follows", lambda: self.replica.ask("INFO", "replication").get("master_link_status") == "up")
+        configuration = self.folder / "sentinel.conf"  # which a sentinel writes to
+        configuration.write_text(
+            f"port {self.port}\nbind 127.0.0.1\nsentinel monitor shop 127.0.0.1 {self.master.port} 1\n"
+            "sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n"
+        )
+        self._run([str(configuration), "--sentinel"], self.folder)
+        until("the sentinel knows the replica", lambda: len(self.ask("SENTINEL", "REPLICAS", "shop")) == 1)
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self, self.master, self.replica):
+            each.stop()
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{self.port}/shop/0"
+
+
+class OwnCluster:
+    """Three masters that share the slots."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.nodes = [OwnRedis() for _ in range(3)]
+        self.buses = [free_port() for _ in self.nodes]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.callback(self.__exit__)
+            for number, node in enumerate(self.nodes):
+                self.start(number)
+                first, last = number * 16384 // 3, (number + 1) * 16384 // 3 - 1
+                node.ask("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
+                node.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+            for node in self.nodes[1:]:
+                node.ask("CLUSTER", "MEET", "127.0.0.1", str(self.nodes[0].port), str(self.buses[0]))
+            until("the cluster is whole", self.is_whole)
+            stack.pop_all()
+        return self
+
+    def start(self, number: int) -> None:
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-config-file")
+        bus = ("--cluster-port", str(self.buses[number]))
+        self.nodes[number].start(*options, f"nodes-{number}.conf", *bus, folder=self.folder)
+
+    def is_whole(self) -> bool:
+        told = [node.ask("CLUSTER", "INFO") for node in self.nodes]
+        return all("cluster_state:ok" in each and "cluster_known_nodes:3" in each for each in map(str, told))
+
+    def __exit__(self, *_: object) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    @property
+    def url(self) -> str:
+        return f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{self.nodes[0].port}"
+
+
+def until(what: str, true: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.02)

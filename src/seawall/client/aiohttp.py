@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Mapping
 from typing import Any
 
 from seawall.client.answers import Answer
 from seawall.client.destinations import Destinations
 from seawall.client.problems import AnswerTooLarge, ConnectFailed, ConnectionLost, DestinationRefused, UnexpectedAnswer
+from seawall.client.spans import RequestSpan
 from seawall.client.tls import Tls
 from seawall.problems import ConfigurationError
 from seawall.resilience import TimedOut
 from seawall.settings.client import ClientSettings
+from seawall.spans import Recorder, recorder
 
 try:
     import aiohttp
@@ -53,7 +55,7 @@ class Wire:
             total=None, connect=settings.connect_timeout, sock_read=settings.idle_timeout
         )
 
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: Body, largest: int) -> Answer:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: Body, largest: int) -> Awaitable[Answer]:
         """Send one request and return its whole answer.
 
         Raises:
@@ -62,6 +64,20 @@ class Wire:
             AnswerTooLarge: It has more than *largest* bytes, decompressed.
             UnexpectedAnswer: What came is no HTTP.
         """
+        spans = recorder()
+        if spans is None:
+            return self._send(method, url, headers, body, largest)
+        return self._recorded(spans, method, url, headers, body, largest)
+
+    async def _recorded(
+        self, spans: Recorder, method: str, url: str, headers: Mapping[str, str], body: Body, largest: int
+    ) -> Answer:
+        with RequestSpan(spans, self._target, method, url) as span:
+            answer = await self._send(method, url, span.joined(headers), body, largest)
+            span.answered(answer.status)
+            return answer
+
+    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: Body, largest: int) -> Answer:
         session = self._session or self._start()
         response: aiohttp.ClientResponse | None = None
         try:
@@ -86,6 +102,11 @@ class Wire:
             UnexpectedAnswer: What came is no HTTP.
         """
         session = self._session or self._start()
+        spans = recorder()
+        span = None
+        if spans is not None:
+            span = RequestSpan(spans, self._target, method, url)
+            headers = span.joined(headers)
         try:
             response = await session._request(  # noqa: SLF001 - as above
                 method,
@@ -95,9 +116,15 @@ class Wire:
                 allow_redirects=False,
                 timeout=self._streaming,
             )
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self.meaning(error) from error
-        return WireStream(self, response)
+        except BaseException as error:
+            if span is not None:
+                span.end(error)
+            if isinstance(error, (aiohttp.ClientError, TimeoutError)):
+                raise self.meaning(error) from error
+            raise
+        if span is not None:
+            span.answered(response.status)
+        return WireStream(self, response, span)
 
     def normal(self, url: str) -> str:
         """Return *url*, which somebody else gave, as it is sent: encoded, its host in ASCII, no fragment.
@@ -199,9 +226,10 @@ class Wire:
 class WireStream:
     """An answer whose body comes piece by piece."""
 
-    def __init__(self, wire: Wire, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, wire: Wire, response: aiohttp.ClientResponse, span: RequestSpan | None) -> None:
         self._wire = wire
         self._response = response
+        self._span = span
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -215,6 +243,7 @@ class WireStream:
         try:
             return await self._wire._read(self._response, largest)  # noqa: SLF001 - its other half
         except (aiohttp.ClientError, TimeoutError) as error:
+            self._end(error)
             raise self._wire.meaning(error) from error
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -228,12 +257,19 @@ class WireStream:
             async for piece in self._response.content.iter_chunked(_CHUNK):
                 yield piece
         except (aiohttp.ClientError, TimeoutError) as error:
+            self._end(error)
             raise self._wire.meaning(error) from error
 
     def close(self) -> None:
         """Give the connection back, or close it where the body has not been read to its end."""
+        self._end(None)
         with contextlib.suppress(aiohttp.ClientError):
             self._response.close()
+
+    def _end(self, error: BaseException | None) -> None:
+        span, self._span = self._span, None
+        if span is not None:
+            span.end(error)
 
 
 class _Judging(aiohttp.ThreadedResolver):

@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import ArgumentError
 
+from seawall.data.spans import WatchDriver
 from seawall.problems import ConfigurationError
 from seawall.settings import DatabaseSettings
 
@@ -35,6 +36,8 @@ class Backend(Protocol):
     name: str
     single_writer: bool
     """Whether all that write must take turns: they get a pool of one connection."""
+    watch_driver: WatchDriver
+    """Tells of the statements of a connection that is lent as the driver made it."""
 
     def options(self, settings: DatabaseSettings, application: str) -> Mapping[str, Any]:
         """Return keyword arguments of the engine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import event
@@ -15,9 +15,11 @@ from seawall.data.errors import problem_of
 from seawall.data.pool import SlotPool, Target, Targets
 from seawall.data.problems import DatabaseUnavailable, SerializationFailed
 from seawall.data.slots import PoolObserver, PoolStats, Slots
+from seawall.data.spans import SqlSpans
 from seawall.data.statements import StatementObserver, Statements
 from seawall.problems import ConfigurationError
 from seawall.settings import DatabaseSettings
+from seawall.spans import recorder
 
 __all__ = ["Database", "ReadSession", "Session"]
 
@@ -66,8 +68,9 @@ class Database:
         self._duplicates = duplicates
         self._clock: Clock = clock or SystemClock()
         self._random: Random = random or SystemRandom()
+        self._spans = SqlSpans(self.url)
         self._statements = Statements(
-            settings.slow_statement, settings.repeated_statements if development else 0, self._clock
+            settings.slow_statement, settings.repeated_statements if development else 0, self._clock, self._spans
         )
         replicas = [parse_url(url) for url in settings.replica_urls]
         if any(backend_of(url) is not self.backend or self.backend.single_writer for url in replicas):
@@ -172,7 +175,7 @@ class Database:
             Problem: As `session`.
         """
         try:
-            async with self._pool(self.read_engine if read else self.engine).driver() as connection:
+            async with self._pool(self.read_engine if read else self.engine).driver(self._watched) as connection:
                 yield connection
         except Exception as error:
             raise self._translated(error) from error
@@ -270,7 +273,15 @@ class Database:
 
         self.backend.prepare(engine.sync_engine, settings, read_only=read_only)
         self._statements.watch(engine.sync_engine)
+        self._spans.watch_commits(engine.sync_engine.dialect)
         return engine
+
+    def _watched(self, record: Any) -> AbstractContextManager[None] | None:
+        spans = recorder()
+        if spans is None:
+            return None
+        target = record.info.get("seawall_target")
+        return self._spans.watch_driver(self.backend.watch_driver, spans, record.driver_connection, target)
 
     def _pool(self, engine: AsyncEngine) -> SlotPool:
         pool = engine.sync_engine.pool

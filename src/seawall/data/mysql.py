@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -12,6 +12,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
 from seawall.data.backend import Failure
+from seawall.data.spans import BeginStatement
 from seawall.settings import DatabaseSettings
 
 __all__ = ["Mysql", "backend"]
@@ -44,6 +45,28 @@ class Mysql:
 
     name = "mysql"
     single_writer = False
+
+    @staticmethod
+    @contextmanager
+    def watch_driver(connection: Any, begin: BeginStatement) -> Iterator[None]:
+        """Tell of every statement; its values stand in it already, and are left out by whoever shows it."""
+        run = connection.query
+
+        async def query(statement: Any, *arguments: Any, **options: Any) -> Any:
+            end = begin(statement if isinstance(statement, str) else bytes(statement).decode(errors="replace"))
+            try:
+                answer = await run(statement, *arguments, **options)
+            except BaseException as error:
+                end(error)
+                raise
+            end(None)
+            return answer
+
+        connection.query = query
+        try:
+            yield
+        finally:
+            del connection.query
 
     def options(self, settings: DatabaseSettings, application: str) -> Mapping[str, Any]:
         """Return keyword arguments of the engine; a connection is asked whether it lives before it is used."""

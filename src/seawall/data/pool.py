@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -110,10 +110,15 @@ class SlotPool(AsyncAdaptedQueuePool):
         return type("SlotPool", (cls,), {"slots": slots, "backend": backend, "clock": clock})
 
     @asynccontextmanager
-    async def driver(self) -> AsyncIterator[Any]:
+    async def driver(
+        self, watched: Callable[[Any], AbstractContextManager[None] | None] = lambda _: None
+    ) -> AsyncIterator[Any]:
         """Lend the driver's own connection, outside of any transaction.
 
         It goes back as it came: one that is left within a transaction, broken or cancelled, is closed.
+
+        Args:
+            watched: Returns what the connection of a pool's entry is lent within; None for nothing.
 
         Raises:
             PoolExhausted: None became free in time.
@@ -123,7 +128,12 @@ class SlotPool(AsyncAdaptedQueuePool):
         record: Any = None
         try:
             record = self._next_alive() or await greenlet_spawn(self._connected)
-            yield record.driver_connection
+            watch = watched(record)
+            if watch is None:
+                yield record.driver_connection
+            else:
+                with watch:
+                    yield record.driver_connection
         except BaseException as error:
             # After an error of a statement the connection is as good as before; after a cancellation it is not.
             if record is not None and not (isinstance(error, Exception) and self._is_good(record)):

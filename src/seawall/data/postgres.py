@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy.engine import Engine
 
 from seawall.data.backend import Failure
+from seawall.data.spans import BeginStatement
 from seawall.settings import DatabaseSettings
 
 __all__ = ["Postgres", "backend"]
@@ -30,6 +32,23 @@ class Postgres:
 
     name = "postgresql"
     single_writer = False
+
+    @staticmethod
+    @contextmanager
+    def watch_driver(connection: Any, begin: BeginStatement) -> Iterator[None]:
+        """Tell of what asyncpg tells of: all but prepared statements, cursors and COPY that are used by themselves.
+
+        It does so once a statement is over, when the event loop runs next.
+        """
+
+        def told(query: Any) -> None:
+            begin(query.query, query.elapsed)(query.exception)
+
+        connection.add_query_logger(told)
+        try:
+            yield
+        finally:
+            connection.remove_query_logger(told)
 
     def options(self, settings: DatabaseSettings, application: str) -> Mapping[str, Any]:
         """Return keyword arguments of the engine.

@@ -9,6 +9,7 @@ from typing import Protocol
 from seawall.call import current
 from seawall.clock import Clock
 from seawall.data.problems import PoolExhausted
+from seawall.spans import recorder
 
 __all__ = ["Holder", "PoolObserver", "PoolStats", "Slots"]
 
@@ -115,19 +116,29 @@ class Slots:
         if len(self._waiting) >= self._queue or limit <= 0:
             raise self._refusal(0.0)
         began = self._clock.monotonic()
+        spans = recorder()
+        span = (
+            None
+            if spans is None
+            else spans.internal("wait for a connection", {"db.client.connection.pool.name": self.name})
+        )
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[turn] = None
         timer = self._clock.call_later(limit, lambda: self._give_up(turn))
         try:
             granted = await turn
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             self._waiting.pop(turn, None)
             if turn.done() and not turn.cancelled() and turn.result():
                 self._pass_on()  # it was given in the same moment
+            if span is not None:
+                span.end(error)
             raise
         finally:
             timer.cancel()
         waited = self._clock.monotonic() - began
+        if span is not None:
+            span.end(kind="" if granted else "timeout")
         if not granted:
             raise self._refusal(waited)
         self._waits += 1

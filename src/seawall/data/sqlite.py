@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -13,6 +13,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 from seawall.clock import SystemClock
 from seawall.data.backend import Failure
+from seawall.data.spans import BeginStatement
 from seawall.problems import ConfigurationError
 from seawall.settings import DatabaseSettings
 
@@ -21,6 +22,7 @@ __all__ = ["Sqlite", "backend"]
 INTERRUPT_AFTER = 0.02
 """Seconds a statement of a cancelled call may go on by itself."""
 _DUPLICATE = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+_RUNNING = frozenset({"execute", "executemany", "executescript", "_execute_insert", "_execute_fetchall"})
 _UNREACHABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
 
 
@@ -29,6 +31,30 @@ class Sqlite:
 
     name = "sqlite"
     single_writer = True
+
+    @staticmethod
+    @contextmanager
+    def watch_driver(connection: Any, begin: BeginStatement) -> Iterator[None]:
+        """Tell of every statement: they all pass through one method of aiosqlite's."""
+        run = connection._execute  # noqa: SLF001 - there is no other place that sees them all
+
+        async def execute(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+            if getattr(function, "__name__", "") not in _RUNNING or not arguments:
+                return await run(function, *arguments, **options)
+            end = begin(arguments[0])
+            try:
+                answer = await run(function, *arguments, **options)
+            except BaseException as error:
+                end(error)
+                raise
+            end(None)
+            return answer
+
+        connection._execute = execute  # noqa: SLF001 - as above
+        try:
+            yield
+        finally:
+            del connection._execute  # noqa: SLF001 - as above
 
     def options(self, settings: DatabaseSettings, application: str) -> Mapping[str, Any]:  # noqa: ARG002
         """Return keyword arguments of the engine: none."""

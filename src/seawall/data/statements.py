@@ -1,12 +1,11 @@
-"""Statements that are slow, and statements that one call runs again and again.
+"""What statements run: spans for calls that are recorded, and lines for those that are slow or run again and again.
 
-No value of a parameter is ever logged, and text in quotes within a statement is blotted out.
+No value is ever told, neither of a parameter nor in a statement's text (see `seawall.data.texts`).
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,18 +15,18 @@ from weakref import WeakKeyDictionary
 
 import greenlet  # type: ignore[import-untyped]
 from sqlalchemy import event
-from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
 from seawall.call import Call, current
 from seawall.clock import Clock
+from seawall.data.spans import SqlSpans
+from seawall.data.texts import text_of
+from seawall.spans import recorder
 
 __all__ = ["StatementObserver", "Statements"]
 
 logger = logging.getLogger("seawall.data")
 
-_LONGEST = 2000
-_QUOTED = re.compile(r"'(?:[^']|'')*'")
-_SPACE = re.compile(r"\s+")
 _OWN = str(Path(__file__).resolve().parents[1])
 _NOT_THE_USERS = ("site-packages", "/asyncio/", "/contextlib.py", "<")
 
@@ -46,13 +45,15 @@ class Statements:
         slow: Seconds from which one is logged; 0 for none.
         repeated: How often one may run in a call before a warning names the line; 0 for any number.
         clock: Measures them.
+        spans: Describes them, in calls that are recorded.
     """
 
-    def __init__(self, slow: float, repeated: int, clock: Clock) -> None:
+    def __init__(self, slow: float, repeated: int, clock: Clock, spans: SqlSpans) -> None:
         self.observers: list[StatementObserver] = []
         self._slow = slow
         self._repeated = repeated
         self._clock = clock
+        self._spans = spans
         self._counts: WeakKeyDictionary[Call, Counter[str]] = WeakKeyDictionary()
 
     def watch(self, engine: Engine) -> None:
@@ -60,20 +61,32 @@ class Statements:
         monotonic = self._clock.monotonic
 
         @event.listens_for(engine, "before_cursor_execute")
-        def before(_: Any, __: Any, statement: str, ___: Any, context: Any, ____: Any) -> None:
+        def before(connection: Connection, _: Any, statement: str, values: Any, context: Any, many: bool) -> None:  # noqa: FBT001 - SQLAlchemy's
             context.seawall_began = monotonic()
+            spans = recorder()
+            if spans is not None:
+                context.seawall_span = self._spans.begin(
+                    spans, statement, connection.info.get("seawall_target"), len(values) if many else 0
+                )
             if self._repeated:
                 self._count(statement)
 
         @event.listens_for(engine, "after_cursor_execute")
         def after(_: Any, __: Any, statement: str, ___: Any, context: Any, ____: Any) -> None:
             self._ended(statement, monotonic() - context.seawall_began)
+            span = context.__dict__.pop("seawall_span", None)
+            if span is not None:
+                span.end()
 
         @event.listens_for(engine, "handle_error")
         def failed(context: ExceptionContext) -> None:
-            began = getattr(context.execution_context, "seawall_began", None)
+            execution = context.execution_context
+            began = getattr(execution, "seawall_began", None)
             if began is not None and context.statement is not None:
                 self._ended(context.statement, monotonic() - began)
+            span = execution.__dict__.pop("seawall_span", None) if execution is not None else None
+            if span is not None:
+                self._spans.end(span, context.original_exception)
 
     def _ended(self, statement: str, seconds: float) -> None:
         for observer in self.observers:
@@ -83,7 +96,7 @@ class Statements:
             logger.warning(
                 "slow statement: %.0f ms: %s",
                 seconds * 1000,
-                _shown(statement),
+                self._shown(statement),
                 extra={
                     "milliseconds": round(seconds * 1000, 3),
                     "operation": call.operation if call else "",
@@ -105,13 +118,11 @@ class Statements:
                 self._repeated,
                 call.operation or "the service",
                 _users_line(),
-                _shown(statement),
+                self._shown(statement),
             )
 
-
-def _shown(statement: str) -> str:
-    text = _SPACE.sub(" ", _QUOTED.sub("'…'", statement)).strip()
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    def _shown(self, statement: str) -> str:
+        return text_of(statement, backslashes=self._spans.backslashes).shown
 
 
 def _users_line() -> str:

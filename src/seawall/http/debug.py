@@ -24,6 +24,7 @@ from seawall.call import Call
 from seawall.http.binding import bind
 from seawall.http.debug_breakers import Breakers
 from seawall.http.health import may_see
+from seawall.http.parameters import Query
 from seawall.http.route import Route, parse_template
 from seawall.http.security_headers import content_security_policy, csp_hash, security_headers
 from seawall.operation import Policy, describe
@@ -75,6 +76,9 @@ class DebugAccess:
             raise _refused(Forbidden("A page of another site may not look; open this address yourself."))
 
 
+_IN_NAMES = str.maketrans("", "", "{}")
+
+
 def debug_routes(
     profiler: Profiler,
     breakers: Breakers,
@@ -96,9 +100,11 @@ def debug_routes(
     if "/debug" in prefixes or any(route.template.segments[0] == "debug" for route in routes):
         return
     pages = _Pages()
-    looks = (("GET", *each) for each in _handlers(profiler, access, name, pages))
+    looks = _handlers(profiler, access, name, pages)
     for method, path, handler in (*looks, *_breakers(breakers, access)):
-        operation = describe(handler, name=f"debug_{handler.__name__}")
+        plain = path.removeprefix("/debug").translate(_IN_NAMES).strip("/").replace("/", "_")
+        named = f"debug_{plain or 'index'}"
+        operation = describe(handler, name=named if method == "GET" else f"{method.lower()}_{named}")
         template = parse_template(path, operation.where)
         yield Route(
             method=method,
@@ -112,7 +118,7 @@ def debug_routes(
         )
 
 
-def _handlers(profiler: Profiler, access: DebugAccess, name: str, pages: _Pages) -> Iterator[tuple[str, Handler]]:
+def _handlers(profiler: Profiler, access: DebugAccess, name: str, pages: _Pages) -> Iterator[tuple[str, str, Handler]]:
     async def page(call: Call) -> Response:
         access.check(call)
         return pages.index(name)
@@ -170,10 +176,44 @@ def _handlers(profiler: Profiler, access: DebugAccess, name: str, pages: _Pages)
         }
         return _answer(msgspec.json.encode(document), "application/json")
 
-    yield "/debug/", page
-    yield "/debug", page
+    yield "GET", "/debug/", page
+    yield "GET", "/debug", page
     for each in (cpu, memory, objects, tasks, locks, stalls):
-        yield f"/debug/{each.__name__}", each
+        yield "GET", f"/debug/{each.__name__}", each
+    yield from _heap_handlers(profiler, access)
+
+
+def _heap_handlers(profiler: Profiler, access: DebugAccess) -> Iterator[tuple[str, str, Handler]]:
+    async def heap(call: Call, format: Format = "text") -> Response:  # noqa: A002
+        access.check(call)
+        return _report(profiler.snapshots(), format)
+
+    async def take(
+        call: Call,
+        frames: Annotated[int, Query(), Meta(ge=1, le=10)] = 1,
+        format: Annotated[Format, Query()] = "text",  # noqa: A002
+    ) -> Response:
+        access.check(call)
+        return _report(await profiler.snapshot(frames), format)
+
+    async def drop(call: Call) -> Response:
+        access.check(call)
+        return _report(profiler.drop(), "text")
+
+    async def difference(
+        call: Call,
+        since: Annotated[int, Meta(ge=1)] | None = None,
+        until: Annotated[int, Meta(ge=1)] | None = None,
+        top: Top = 30,
+        format: Format = "text",  # noqa: A002
+    ) -> Response:
+        access.check(call)
+        return _report(await profiler.difference(since, until, top), format)
+
+    yield "GET", "/debug/heap", heap
+    yield "POST", "/debug/heap", take
+    yield "DELETE", "/debug/heap", drop
+    yield "GET", "/debug/heap/difference", difference
 
 
 def _breakers(breakers: Breakers, access: DebugAccess) -> Iterator[tuple[str, str, Handler]]:

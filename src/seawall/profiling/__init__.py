@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from seawall.profiling.cpu import Profile
 from seawall.profiling.flame import flame_page
+from seawall.profiling.heap import HeapDifference, HeapReport
 from seawall.profiling.locks import LockReport
 from seawall.profiling.memory import MemoryReport
 from seawall.profiling.objects import ObjectReport
@@ -19,6 +20,8 @@ from seawall.profiling.tasks import TaskReport
 
 __all__ = [
     "Busy",
+    "HeapDifference",
+    "HeapReport",
     "LockReport",
     "MemoryReport",
     "ObjectReport",

@@ -32,7 +32,7 @@ ENTRIES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "Locks",
-        "Locks and semaphores that are held or waited for, and tasks that wait for each other.",
+        "Locks, semaphores and pools of database connections, and tasks that wait for each other.",
         "Reads the list of all objects once, beside the event loop; the interpreter is held for parts of it.",
         (("text", "locks"), ("JSON", "locks?format=json")),
     ),
@@ -51,6 +51,12 @@ ENTRIES: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
             ("with 5 frames", "memory?seconds=10&frames=5"),
             ("JSON", "memory?format=json"),
         ),
+    ),
+    (
+        "Snapshots of the heap",
+        "What grows over hours: snapshots that are kept, and the difference of any two.",
+        "Until they are dropped every allocation is several times slower; 8 snapshots, 64 MiB for tracing at the most.",
+        (("those that are kept", "heap"), ("difference of the last two", "heap/difference")),
     ),
     (
         "Objects",

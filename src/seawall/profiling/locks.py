@@ -11,11 +11,23 @@ import asyncio
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType, MethodType
+from types import FrameType
 from typing import Any
 
 from seawall.concurrency.turns import LockState, Owned, Share
+from seawall.data.slots import Slots
 from seawall.profiling.deadlocks import Wait, cycles, joins, stuck
+from seawall.profiling.plain_locks import (
+    Plain,
+    entered_by,
+    free_of,
+    held_of,
+    is_busy,
+    place_of,
+    waiting_for,
+    wanted_by,
+)
+from seawall.profiling.pools import PoolView, describe_pools, pool_lines
 from seawall.profiling.stacks import Place, short_path, source_line
 from seawall.profiling.tasks import await_chain
 
@@ -105,6 +117,7 @@ class LockReport:
         locks: The first of those.
         deadlocks: Circles of tasks that wait for each other.
         stuck: How many tasks can not go on because of them, those in the circles among them.
+        pools: Pools of database connections that are in use.
     """
 
     search_seconds: float
@@ -114,6 +127,7 @@ class LockReport:
     locks: tuple[LockView, ...]
     deadlocks: tuple[tuple[Stuck, ...], ...] = ()
     stuck: int = 0
+    pools: tuple[PoolView, ...] = ()
 
     def text(self) -> str:
         """Return it for reading."""
@@ -134,6 +148,7 @@ class LockReport:
             elif lock.unknown:
                 lines.append(f"    held by {lock.unknown} of whom nothing is known (acquire() without `async with`)")
             lines += [f"    awaited by {party}" for party in lock.waiters]
+        lines += pool_lines(self.pools)
         return "\n".join(lines) + "\n"
 
     def deadlock_lines(self) -> Iterator[str]:
@@ -151,13 +166,12 @@ class LockReport:
             yield f"{self.stuck} tasks in all cannot go on because of that, unless a time limit ends one."
 
 
-Plain = asyncio.Lock | asyncio.Semaphore
 Lock = Plain | Owned
-_KINDS = (asyncio.Lock, asyncio.Semaphore, Owned)
+_KINDS = (asyncio.Lock, asyncio.Semaphore, Owned, Slots)
 
 
-def find_locks() -> list[Lock]:
-    """Return all locks and semaphores; blocks for tens of milliseconds per million objects."""
+def find_locks() -> list[Lock | Slots]:
+    """Return all locks, semaphores and pools; blocks for tens of milliseconds per million objects."""
     return [each for each in gc.get_objects() if issubclass(type(each), _KINDS)]
 
 
@@ -196,27 +210,32 @@ class _Busy:
 _PLENTY = 10**9
 
 
-def describe_locks(locks: Sequence[Lock], monotonic: Callable[[], float], search_seconds: float) -> LockReport:
-    """Look at *locks* and at the tasks of the running loop, on it.
+def describe_locks(found: Sequence[Lock | Slots], monotonic: Callable[[], float], search_seconds: float) -> LockReport:
+    """Look at locks and pools and at the tasks of the running loop, on it.
 
     Args:
-        locks: What `find_locks` has found.
+        found: What `find_locks` has found.
         monotonic: Measures the cost.
         search_seconds: How long that took.
     """
     began = monotonic()
-    stacks = _stacks()
+    locks, stacks = _only_locks(found), _stacks()
+    pools = describe_pools((each for each in found if isinstance(each, Slots)), began)
     busy = _busy(locks, stacks)
     left = _stuck(busy, stacks)
     circles = tuple(_circle(each, stacks) for each in cycles(left)[:_MAX_CYCLES])
     views = tuple(lock.view for lock in busy[:MAX_LOCKS])
-    return LockReport(search_seconds, monotonic() - began, len(locks), len(busy), views, circles, len(left))
+    return LockReport(search_seconds, monotonic() - began, len(locks), len(busy), views, circles, len(left), pools)
 
 
-def find_circles(locks: Sequence[Lock]) -> list[list[Wait]]:
-    """Return the circles in which tasks of the running loop wait for each other, by *locks* and by being awaited."""
+def find_circles(found: Sequence[Lock | Slots]) -> list[list[Wait]]:
+    """Return the circles in which tasks of the running loop wait for each other, by locks and by being awaited."""
     stacks = _stacks()
-    return cycles(_stuck(_busy(locks, stacks), stacks))
+    return cycles(_stuck(_busy(_only_locks(found), stacks), stacks))
+
+
+def _only_locks(found: Sequence[Lock | Slots]) -> list[Lock]:
+    return [each for each in found if not isinstance(each, Slots)]
 
 
 Stacks = Mapping[asyncio.Task[Any], Sequence[FrameType]]
@@ -229,7 +248,7 @@ def _stacks() -> Stacks:
 def _busy(locks: Sequence[Lock], stacks: Stacks) -> list[_Busy]:
     """Return those of *locks* that are held or waited for, those first that most wait for."""
     noted = [_noted(state, stacks) for lock in locks if isinstance(lock, Owned) for state in lock.states()]
-    plain = [lock for lock in locks if not isinstance(lock, Owned) and _is_busy(lock)]
+    plain = [lock for lock in locks if not isinstance(lock, Owned) and is_busy(lock)]
     return sorted([*noted, *_plain(plain, stacks)], key=lambda lock: lock.waiting, reverse=True)
 
 
@@ -244,7 +263,7 @@ def _circle(waits: Sequence[Wait], stacks: Stacks) -> tuple[Stuck, ...]:
             wait.task.get_name(),
             wait.on,
             waits[(number + 1) % len(waits)].task.get_name(),
-            tuple(_place(frame) for frame in stacks.get(wait.task, ())),
+            tuple(place_of(frame) for frame in stacks.get(wait.task, ())),
         )
         for number, wait in enumerate(waits)
     )
@@ -266,7 +285,7 @@ def _party(share: Share, stacks: Stacks) -> tuple[asyncio.Task[Any] | None, int,
     if task is None:
         return None, share.amount, Party("nobody's task", None, share.what)
     own = [frame for frame in stacks.get(task, ()) if not _is_ours(frame)]
-    place = _place(own[-1]) if own else None
+    place = place_of(own[-1]) if own else None
     return task, share.amount, Party(task.get_name(), place, share.what, ended=task.done())
 
 
@@ -282,88 +301,15 @@ def _plain(locks: Sequence[Plain], stacks: Stacks) -> Iterator[_Busy]:
     inside: dict[int, list[tuple[asyncio.Task[Any] | None, int, Party]]] = {id(lock): [] for lock in locks}
     waiting: dict[int, list[tuple[asyncio.Task[Any] | None, int, Party]]] = {id(lock): [] for lock in locks}
     for task, frames in stacks.items() if locks else ():
-        for lock, place in _entered(task, frames):
+        for lock, place in entered_by(task, frames):
             if id(lock) in inside:
                 inside[id(lock)].append((task, 1, Party(task.get_name(), place)))
-        wanted = _wanted(frames)
+        wanted = wanted_by(frames)
         if wanted is not None and id(wanted[0]) in waiting:
             waiting[id(wanted[0])].append((task, 1, Party(task.get_name(), wanted[1])))
     for lock in locks:
-        holders, held = inside[id(lock)], _held(lock)
+        holders, held = inside[id(lock)], held_of(lock)
         unknown = None if held is None else max(0, held - len(holders))
         kind = f"{type(lock).__qualname__} 0x{id(lock):x}"
         # Nobody knows in which order they came: none is taken to be ahead of another.
-        yield _Busy(kind, _free(lock), _waiting(lock), unknown, _free(lock), holders, waiting[id(lock)])
-
-
-def _is_busy(lock: Plain) -> bool:
-    return bool(_held(lock)) or lock.locked() or _waiting(lock) > 0
-
-
-def _waiting(lock: Plain) -> int:
-    return sum(not each.done() for each in getattr(lock, "_waiters", None) or ())
-
-
-def _free(lock: Plain) -> int:
-    return int(not lock.locked()) if isinstance(lock, asyncio.Lock) else int(getattr(lock, "_value", 0))
-
-
-def _held(lock: Plain) -> int | None:
-    """Return how many hold *lock*; None for a semaphore that has forgotten what it began with."""
-    if isinstance(lock, asyncio.Lock):
-        return int(lock.locked())
-    bound = getattr(lock, "_bound_value", None)
-    return None if bound is None else int(bound) - _free(lock)
-
-
-def _wanted(frames: Sequence[FrameType]) -> tuple[Plain, Place | None] | None:
-    """Return the lock whose ``acquire`` stands innermost, with the line that wants it."""
-    if not frames or frames[-1].f_code.co_name != "acquire":
-        return None
-    lock = frames[-1].f_locals.get("self")
-    if not isinstance(lock, (asyncio.Lock, asyncio.Semaphore)):
-        return None
-    users = [frame for frame in frames[:-1] if frame.f_code.co_name != "__aenter__"]
-    return lock, _place(users[-1]) if users else None
-
-
-def _entered(task: asyncio.Task[Any], frames: Sequence[FrameType]) -> Iterator[tuple[Plain, Place]]:
-    """Yield the locks that *task* is inside of, by the exits that its coroutines keep for later."""
-    entering = (
-        frames[-2].f_locals.get("self") if len(frames) > 1 and frames[-2].f_code.co_name == "__aenter__" else None
-    )
-    awaitable: Any = task.get_coro()
-    found: list[tuple[Plain, Place]] = []
-    while awaitable is not None and len(found) < MAX_LOCKS:
-        frame = getattr(awaitable, "cr_frame", None)
-        if frame is not None:
-            found += [(lock, _place(frame)) for lock in _exits(gc.get_referents(awaitable))]
-        awaitable = getattr(awaitable, "cr_await", None)
-    # The exit is put there before the lock is waited for: the innermost one of a lock that is wanted is not yet due.
-    for index in range(len(found) - 1, -1, -1):
-        if found[index][0] is entering:
-            del found[index]
-            break
-    yield from found
-
-
-def _exits(referents: Sequence[Any]) -> Iterator[Plain]:
-    """Yield each lock whose exit is among what a coroutine refers to.
-
-    Until Python 3.13 that is a bound method; since 3.14 the function and the lock lie there side by side.
-    """
-    apart = any(
-        getattr(each, "__qualname__", "") == "_ContextManagerMixin.__aexit__"
-        for each in referents
-        if not isinstance(each, MethodType)
-    )
-    for each in referents:
-        if isinstance(each, MethodType) and each.__name__ == "__aexit__":
-            if isinstance(each.__self__, (asyncio.Lock, asyncio.Semaphore)):
-                yield each.__self__
-        elif apart and isinstance(each, (asyncio.Lock, asyncio.Semaphore)):
-            yield each
-
-
-def _place(frame: FrameType) -> Place:
-    return Place(frame.f_code.co_qualname, frame.f_code.co_filename, frame.f_lineno or 0)
+        yield _Busy(kind, free_of(lock), waiting_for(lock), unknown, free_of(lock), holders, waiting[id(lock)])

@@ -16,7 +16,16 @@ from dataclasses import dataclass
 from seawall.clock import Clock
 from seawall.profiling.stacks import Place, short_path, source_line
 
-__all__ = ["MAX_FRAMES", "MAX_SECONDS", "MAX_TRACING_BYTES", "Allocation", "MemoryReport", "trace"]
+__all__ = [
+    "MAX_FRAMES",
+    "MAX_SECONDS",
+    "MAX_TRACING_BYTES",
+    "Allocation",
+    "MemoryReport",
+    "allocation_rows",
+    "size_text",
+    "trace",
+]
 
 MAX_SECONDS = 60
 MAX_FRAMES = 10
@@ -74,23 +83,23 @@ class MemoryReport:
         """Return it for reading."""
         lines = [
             (
-                f"Memory taken during {self.seconds:.1f} s and still held: {_bytes(self.traced)} "
-                f"(most: {_bytes(self.peak)})."
+                f"Memory taken during {self.seconds:.1f} s and still held: {size_text(self.traced)} "
+                f"(most: {size_text(self.peak)})."
             ),
             (
-                f"Cost: tracing took {_bytes(self.tracing)} and slowed down every allocation; the two snapshots took "
-                f"{self.snapshot_seconds * 1000:.0f} ms, in most of which nothing else ran."
+                f"Cost: tracing took {size_text(self.tracing)} and slowed down every allocation; the two snapshots "
+                f"took {self.snapshot_seconds * 1000:.0f} ms, in most of which nothing else ran."
             ),
         ]
         if self.cut:
-            lines.append(f"Ended early: tracing took more than {_bytes(MAX_TRACING_BYTES)} itself.")
+            lines.append(f"Ended early: tracing took more than {size_text(MAX_TRACING_BYTES)} itself.")
         lines.append(
             "Tracing was on before, so earlier allocations are in it, and it goes on."
             if self.kept
             else "Allocations from before are not in it. Tracing is off again."
         )
-        lines += ["", "Growing (second half against first):", *_rows(self.growing)]
-        lines += ["", "Largest:", *_rows(self.largest)]
+        lines += ["", "Growing (second half against first):", *allocation_rows(self.growing)]
+        lines += ["", "Largest:", *allocation_rows(self.largest)]
         return "\n".join(lines) + "\n"
 
 
@@ -160,19 +169,21 @@ def _allocations(found: Iterable[tracemalloc.StatisticDiff]) -> tuple[Allocation
     )
 
 
-def _rows(allocations: Sequence[Allocation]) -> list[str]:
+def allocation_rows(allocations: Sequence[Allocation]) -> list[str]:
+    """Return lines for reading."""
     if not allocations:
         return ["  (nothing)"]
     rows = []
     for each in allocations:
-        held = f"{_bytes(each.size):>11} in {each.count:>7} blocks   {_bytes(each.more, sign=True):>12}"
+        held = f"{size_text(each.size):>11} in {each.count:>7} blocks   {size_text(each.more, sign=True):>12}"
         for number, place in enumerate(each.place):
             head = held if number == 0 else " " * len(held)
             rows.append(f"  {head}   {short_path(place.file)}:{place.line}  {source_line(place)}".rstrip())
     return rows
 
 
-def _bytes(size: float, *, sign: bool = False) -> str:
+def size_text(size: float, *, sign: bool = False) -> str:
+    """Return a number of bytes for people; with *sign*, a plus before what is more."""
     mark = "+" if sign and size > 0 else ""
     if abs(size) < 1024:
         return f"{mark}{size:.0f} B"

@@ -8,10 +8,11 @@ does not note when a task began: calls are as old as their deadlines say, others
 from __future__ import annotations
 
 import asyncio
+import gc
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import FrameType
+from types import AsyncGeneratorType, CoroutineType, FrameType
 from typing import Any
 
 from seawall.call import Call
@@ -19,7 +20,7 @@ from seawall.clock import Clock
 from seawall.profiling.running import RunningCalls, call_of
 from seawall.profiling.stacks import MAX_DEPTH, Place, short_path, source_line
 
-__all__ = ["MAX_TASKS", "TaskReport", "TaskTable", "TaskView", "await_chain"]
+__all__ = ["MAX_TASKS", "TaskReport", "TaskTable", "TaskView", "await_chain", "awaitables"]
 
 MAX_TASKS = 1_000
 """Tasks shown of one report; there may be more."""
@@ -192,14 +193,32 @@ def _overdue(call: Call | None, now: float) -> float | None:
 
 def await_chain(task: asyncio.Task[Any]) -> list[FrameType]:
     """Return the frames in which *task* stands, outermost first; those of compiled coroutines cannot be seen."""
-    frames: list[FrameType] = []
+    return [frame for frame, _ in awaitables(task)]
+
+
+def awaitables(task: asyncio.Task[Any]) -> Iterator[tuple[FrameType, Any]]:
+    """Yield the frames in which *task* stands, outermost first, each with its coroutine or generator."""
     awaitable: Any = task.get_coro()
-    while awaitable is not None and len(frames) < MAX_DEPTH:
+    for _ in range(MAX_DEPTH):
+        if awaitable is None:
+            return
         frame = _attribute(awaitable, "cr_frame", "gi_frame", "ag_frame")
         if isinstance(frame, FrameType):
-            frames.append(frame)
+            yield frame, awaitable
         awaitable = _attribute(awaitable, "cr_await", "gi_yieldfrom", "ag_await")
-    return frames
+        while type(awaitable).__name__ in _STEPS:
+            # A step of an asynchronous generator does not say of which; the garbage collector knows.
+            awaitable = next(
+                (each for each in gc.get_referents(awaitable) if isinstance(each, _STEPPING) or _is_step(each)), None
+            )
+
+
+_STEPS = frozenset({"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"})
+_STEPPING = (AsyncGeneratorType, CoroutineType)
+
+
+def _is_step(thing: Any) -> bool:
+    return type(thing).__name__ in _STEPS
 
 
 def _attribute(thing: Any, *names: str) -> Any:

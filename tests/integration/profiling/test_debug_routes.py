@@ -223,12 +223,42 @@ class TestLooking:
         assert "kept.append(bytearray(size))" in growing
         assert "Tracing is off again." in report
 
+    def test_snapshots_of_the_heap_are_kept_and_compared_as_often_as_wanted(self, process):
+        def ask(method, path, *fields):
+            with Wire(process.at) as client:
+                client.send(path, *fields, method=method)
+                status, _, body = client.answer()
+                return status, body.decode()
+
+        assert ask("GET", "/debug/heap/difference")[0] == 404
+        assert ask("POST", "/debug/heap", "Sec-Fetch-Site: cross-site")[0] == 403
+        assert "heap: 0." in ask("GET", "/debug/heap")[1]
+        assert ask("POST", "/debug/heap?frames=11")[0] == 422
+        status, listed = ask("POST", "/debug/heap")
+        assert (status, "heap: 1." in listed) == (200, True)
+        try:
+            for _ in range(3):
+                get(process.at, "/leak?size=100000")
+                assert ask("POST", "/debug/heap")[0] == 200
+            report = ask("GET", "/debug/heap/difference?since=2&until=4")[1]
+            growing = report.partition("Growing")[2].partition("Shrinking")[0]
+            assert re.search(r"195\.\d KiB in +\d+ blocks|293\.\d KiB in +\d+ blocks", growing), growing
+            assert "kept.append(bytearray(size))" in growing
+            back = ask("GET", "/debug/heap/difference?since=4&until=2")[1]
+            assert "kept.append(bytearray(size))" in back.partition("Shrinking")[2]
+            assert "process, which keeps: 1, 2, 3, 4" in ask("GET", "/debug/heap/difference?since=9")[1]
+            assert "kept.append" in ask("GET", "/debug/heap/difference")[1], "the last two by default"
+            assert ask("GET", "/debug/heap/difference?since=2&until=2")[1].count("(nothing)") == 2
+        finally:
+            status, dropped = ask("DELETE", "/debug/heap")
+        assert (status, "heap: 0." in dropped, "not traced now" in dropped) == (200, True, True)
+
     def test_the_index_leads_to_everything(self, process):
         _, fields, body = get(process.at, "/debug/")
         assert fields["cache-control"] == "no-store"
         links = re.findall(r'href="(/debug/[^"]+)"', body.decode())
         assert {link.partition("?")[0].removeprefix("/debug/") for link in links} == {
-            "breakers", "cpu", "tasks", "stalls", "locks", "memory", "objects"
+            "breakers", "cpu", "tasks", "stalls", "locks", "memory", "heap", "heap/difference", "objects"
         }  # fmt: skip
 
     def test_a_profile_does_not_hold_up_the_end(self):

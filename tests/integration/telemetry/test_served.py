@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from support.server import Server, request, serve
+from support.stores import missing
 
 HERE = Path(__file__).parent
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -75,6 +78,21 @@ def test_the_metrics_equal_what_was_asked(tmp_path, carrier):
         assert samples(server, "process_resident_memory_bytes")
         assert samples(server, "seawall_event_loop_lag_seconds_count")
         assert all(value == 0 for _, value in samples(server, "http_server_active_requests"))
+
+
+def test_prometheus_own_linter_finds_nothing(tmp_path):
+    linter = shutil.which("promtool")
+    if linter is None:
+        missing("promtool", "it is not installed")
+    with serve("shop:service", HERE, tmp_path / "log") as server:
+        for path in ("/orders/1", "/orders/13", "/orders/x", "/nothing", "/stream"):
+            server.request("GET", path)
+        server.request("GET", "/orders/1", headers=[("x-busy", "1")])
+        server.request("POST", "/orders", body=b'{"a":1}')
+        text = server.request("GET", "/metrics").body
+        done = subprocess.run([linter, "check", "metrics"], input=text, capture_output=True, timeout=20, check=False)
+    assert text.count(b"\n") > 100
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
 def test_every_line_of_a_call_says_which_it_was(tmp_path):
@@ -247,6 +265,50 @@ def test_spans_reach_the_collector_and_exemplars_the_scraper(tmp_path):
             assert examples == [TRACE]
         (span,) = collector.spans
         assert (span.name, span.trace_id.hex(), span.parent_span_id.hex()) == ("GET /orders/{order_id}", TRACE, SPAN)
+
+
+def malformed(chance):
+    """Return header fields that look like those of a trace, each of them damaged in another way."""
+    good = f"00-{TRACE}-{SPAN}-01".encode()
+    kind = chance.randrange(6)
+    if kind == 0:  # one byte is another one
+        place, byte = chance.randrange(len(good)), chance.choice(b"ghxyzGHXYZ _.,;\x80\xff")
+        return [("traceparent", good[:place] + bytes([byte]) + good[place + 1 :])]
+    if kind == 1:  # too short or too long
+        return [("traceparent", good[: chance.randrange(1, len(good))] if chance.random() < 0.5 else good + b"-00")]
+    if kind == 2:  # twice
+        return [("traceparent", good), ("traceparent", good)]
+    if kind == 3:
+        return [("traceparent", chance.choice([b"ff", b"0x", b"-1"]) + good[2:])]
+    if kind == 4:
+        return [("traceparent", b"00-" + b"0" * 32 + good[35:])]
+    return [("traceparent", chance.randbytes(60).translate(None, b"\r\n\0") or b"?")]
+
+
+@pytest.mark.parametrize("carrier", ["wire", "asgi"])
+def test_malformed_headers_of_traces_by_the_hundred_begin_a_trace_of_their_own(tmp_path, carrier):
+    chance = random.Random(7)
+    with Collector(200) as collector:
+        settings = {
+            "SEAWALL_TELEMETRY_OTLP_ENDPOINT": collector.address,
+            "SEAWALL_TELEMETRY_TRACE_RATIO": "1",
+            "SEAWALL_SERVER_CARRIER": carrier,
+        }
+        refused = 0
+        with serve("shop:service", HERE, tmp_path / "log", **settings) as server:
+            for _ in range(300):
+                state = chance.choice([b"a=1", b"a=1,a=2", b"=", b"a=" + b"x" * 600, chance.randbytes(40)])
+                more = [("tracestate", state.translate(None, b"\r\n\0")), ("baggage", b"a=%zz,b" * 20)]
+                status = server.request("GET", "/orders/1", headers=[*malformed(chance), *more]).status
+                assert status in (200, 400), status  # 400: bytes that no header field may have (RFC 9110)
+                refused += status == 400
+            assert refused < 150
+            server.request("GET", "/orders/2", headers=[PARENT])
+    *spans, last = sorted(collector.spans, key=lambda span: span.start_time_unix_nano)
+    assert len(spans) == 300 - refused
+    assert {span.parent_span_id for span in spans} == {b""}
+    assert len({span.trace_id for span in spans}) == len(spans)
+    assert (last.trace_id.hex(), last.parent_span_id.hex()) == (TRACE, SPAN)
 
 
 @pytest.mark.parametrize("how", ["down", "slow", "refusing"])

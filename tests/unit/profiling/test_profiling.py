@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import queue
+import re
 import sys
 import threading
 import tracemalloc
@@ -11,16 +13,19 @@ from dataclasses import replace
 import pytest
 
 from seawall import Call, Forbidden, Service, Unauthorized
+from seawall.call import enter, leave
 from seawall.clock import SystemClock
+from seawall.data.slots import Slots
 from seawall.http.debug import DebugAccess
 from seawall.profiling import Busy, Profile, Profiler, Running, flame_page, speedscope
 from seawall.profiling.cpu import Thread, loop_thread, sample
 from seawall.profiling.flame import SCRIPT, STYLE
+from seawall.profiling.heap import IDLE_SECONDS, MAX_SNAPSHOTS, Heap
 from seawall.profiling.locks import describe_locks
 from seawall.profiling.memory import trace
 from seawall.profiling.stacks import Place, fold
 from seawall.profiling.stalls import Stall, StallWatch
-from seawall.profiling.tasks import TaskReport, TaskTable, TaskView
+from seawall.profiling.tasks import TaskReport, TaskTable, TaskView, await_chain
 from seawall.settings import ProfilingSettings
 from support.exchange import exchange
 from support.settings import settings
@@ -191,6 +196,80 @@ class TestMemory:
             tracemalloc.stop()
 
 
+class TestHeap:
+    def test_the_oldest_goes_and_numbers_are_never_given_twice(self, heap):
+        for _ in range(MAX_SNAPSHOTS + 2):
+            heap.take(1)
+        assert [each.number for each in heap.report().snapshots] == list(range(3, MAX_SNAPSHOTS + 3))
+        with pytest.raises(LookupError, match="a snapshot 1 in this process, which keeps: 3, 4"):
+            heap.difference(1, None, 5)
+
+    def test_what_is_not_among_the_largest_lines_is_added_up(self, heap, monkeypatch):
+        monkeypatch.setattr("seawall.profiling.heap.MAX_PLACES", 1)
+        heap.take(1)
+        kept = [bytearray(50_000), [bytearray(40_000)]]
+        small = bytearray(30_000)
+        heap.take(1)
+        view = heap.report().snapshots[-1]
+        assert view.places == 1
+        assert view.traced >= view.rest + 90_000
+        assert view.rest >= len(small) > 0
+        assert kept
+
+    @pytest.mark.anyio
+    async def test_it_ends_where_nobody_takes_another(self, heap, manual_clock):
+        heap.take(1)
+        heap.watch()
+        await manual_clock.sleep(IDLE_SECONDS - 10)
+        assert tracemalloc.is_tracing()
+        heap.take(1)
+        await manual_clock.sleep(IDLE_SECONDS - 10)
+        assert tracemalloc.is_tracing()
+        await manual_clock.sleep(20)
+        assert not tracemalloc.is_tracing()
+        assert "no snapshot was taken for 60 minutes" in heap.report().text()
+        assert len(heap.report().snapshots) == 2, "what was taken stays"
+
+    @pytest.mark.anyio
+    async def test_it_ends_where_tracing_takes_too_much_but_not_while_somebody_looks(
+        self, heap, manual_clock, monkeypatch
+    ):
+        heap.take(1)
+        heap.watch()
+        monkeypatch.setattr("seawall.profiling.heap.MAX_TRACING_BYTES", 1)
+        with heap._gate:
+            await manual_clock.sleep(10)
+            assert tracemalloc.is_tracing()
+        await manual_clock.sleep(10)
+        assert not tracemalloc.is_tracing()
+        assert "it took more than 1 B itself" in heap.report().text()
+
+    def test_tracing_of_somebody_else_goes_on(self, heap):
+        tracemalloc.start()
+        try:
+            heap.take(1)
+            heap.drop()
+            assert tracemalloc.is_tracing()
+        finally:
+            tracemalloc.stop()
+
+    @pytest.mark.anyio
+    async def test_the_end_of_the_service_ends_it(self):
+        profiler = Profiler(CLOCK, lambda: (), stall_threshold=1, stalls_kept=1)
+        async with profiler.watching():
+            await profiler.snapshot(1)
+            assert tracemalloc.is_tracing()
+            with profiler._gate, pytest.raises(Busy):
+                profiler.drop()
+        assert not tracemalloc.is_tracing()
+
+    @pytest.fixture
+    def heap(self, manual_clock):
+        made = Heap(manual_clock, threading.Lock())
+        yield made
+        made.drop()
+
+
 def view(number, awaits=(), **more):
     given = {
         "name": f"T{number}",
@@ -234,6 +313,38 @@ class TestTasks:
         text = TaskReport(2, 0.001, 0.001, (view(1, [2]), view(2, [1]))).text()
         assert text.count("task 1 T1") == 1
         assert "task 1 (see above)" in text
+
+    @pytest.mark.anyio
+    async def test_the_way_through_an_asynchronous_generator_is_followed(self):
+        forever = asyncio.Event()
+
+        @contextlib.asynccontextmanager
+        async def entering():
+            await forever.wait()
+            yield
+
+        async def pieces():
+            await forever.wait()
+            yield 1
+
+        async def enter():
+            async with entering():
+                pass
+
+        async def iterate():
+            async for _ in pieces():
+                pass
+
+        async def default():
+            await anext(pieces(), None)
+
+        tasks = [asyncio.create_task(each()) for each in (enter, iterate, default)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            names = [frame.f_code.co_name for frame in await_chain(task)]
+            assert names[-2:] in (["entering", "wait"], ["pieces", "wait"]), names
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @pytest.mark.anyio
     async def test_children_are_found_and_their_ages_are_honest(self):
@@ -303,6 +414,32 @@ class TestLocks:
         (found,) = (await self.report(lock, user())).locks
         assert [party.task for party in found.holders] == [party.task for party in found.waiters] == ["work 0"]
 
+    @pytest.mark.parametrize("how", ["manager", "stack", "generator"])
+    async def test_a_lock_that_is_held_by_what_a_task_is_within_is_its(self, how):
+        lock = asyncio.Lock()
+
+        async def guarded():
+            async with lock:
+                yield
+
+        async def user():
+            if how == "manager":
+                async with contextlib.asynccontextmanager(guarded)():
+                    await asyncio.Event().wait()
+            elif how == "stack":
+                async with contextlib.AsyncExitStack() as stack:
+                    await stack.enter_async_context(contextlib.asynccontextmanager(guarded)())
+                    await asyncio.Event().wait()
+            else:
+                async for _ in guarded():
+                    await asyncio.Event().wait()
+
+        (found,) = (await self.report(lock, user(), user())).locks
+        assert [party.task for party in found.holders] == ["work 0"]
+        assert [party.task for party in found.waiters] == ["work 1"]
+        assert found.unknown == 0
+        assert {party.place.name.rpartition(".")[2] for party in found.holders} == {"user"}
+
     async def test_what_cannot_be_known_is_said(self):
         lock = asyncio.Lock()
         await lock.acquire()
@@ -315,6 +452,25 @@ class TestLocks:
         bounded = asyncio.BoundedSemaphore(3)
         await bounded.acquire()
         assert (await self.report(bounded)).locks[0].unknown == 1
+
+    async def test_who_holds_a_database_connection_is_told(self):
+        pool, free = Slots("primary", 2, 10, 5, CLOCK), Slots("read", 2, 10, 5, CLOCK)
+        token = enter(Call(b"the-id", "look"))
+        holder = pool.take_now()
+        leave(token)
+        other = pool.take_now()
+        waiting = asyncio.create_task(pool.take())
+        await asyncio.sleep(0)
+        report = describe_locks([pool, free], CLOCK.monotonic, 0.0)
+        text = report.text()
+        assert "Database connections (primary): 2 of 2 held, 1 waiting" in text
+        assert re.search(r"held for \d\.\d+ s by operation look, request the-id\n    held for \S+ s by no call", text)
+        assert "(read)" not in text
+        assert (report.total, report.pools[0].waiting) == (0, 1)
+        for each in (holder, other):
+            pool.give(each)
+        pool.give(await waiting)
+        assert describe_locks([pool], CLOCK.monotonic, 0.0).pools == ()
 
     async def test_a_free_lock_is_not_shown(self):
         report = await self.report(asyncio.Lock())

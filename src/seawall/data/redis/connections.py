@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from seawall.problems import ConfigurationError
 from seawall.settings import RedisSettings
@@ -35,6 +35,7 @@ _SCHEMES = (
 _FIX = (
     "write it like 'redis://host:6379/0', 'rediss://…' (TLS), 'redis+sentinel://a,b/NAME/0' or 'redis+cluster://a,b'."
 )
+_TRUTHS = {"true": True, "false": False}
 HEALTH_CHECK_SECONDS = 30
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 
@@ -67,16 +68,18 @@ def connect(settings: RedisSettings, *, name: str = "seawall") -> Any:
     scheme = url.partition("://")[0]
     if scheme not in _SCHEMES:
         raise ConfigurationError(f"Redis URL {shown(url)!r}: {_FIX}")
+    from seawall.data.redis.traced import TracedRedis  # noqa: PLC0415 - as above
+
     options = _options(settings, name)
     try:
         if scheme.endswith("+sentinel"):
             return _sentinel(driver, url, options)
         if scheme.endswith("+cluster"):
-            return _cluster(driver, url, settings, options)
+            return _cluster(url, settings, options)
         pool = driver.BlockingConnectionPool.from_url(
             url, max_connections=settings.max_connections, timeout=settings.pool_wait, **options
         )
-        return driver.Redis.from_pool(pool)
+        return TracedRedis.from_pool(pool)
     except ConfigurationError:
         raise
     except (ValueError, TypeError) as error:
@@ -126,33 +129,40 @@ def _sentinel(driver: Any, url: str, options: dict[str, Any]) -> Any:
     service, _, database = parts.path.strip("/").partition("/")
     if not service or (database and not database.isdigit()):
         raise ConfigurationError(f"Redis URL {shown(url)!r}: name the service, as in 'redis+sentinel://a,b/NAME/0'.")
+    from seawall.data.redis.traced import TracedRedis  # noqa: PLC0415 - as above
+
     secure = {"ssl": True} if parts.scheme.startswith("rediss") else {}
     sentinel = driver.Sentinel(
         _hosts(parts.netloc, 26379, url),
         sentinel_kwargs={**options, **secure},
-        **options,
-        **secure,
-        **_account(parts.netloc),
-        db=int(database or 0),
-        **dict(parse_qsl(parts.query)),
+        **{**options, **secure, **_account(parts.netloc), "db": int(database or 0), **_said(parts.query)},
     )
-    return sentinel.master_for(service)
+    return sentinel.master_for(service, redis_class=TracedRedis)
 
 
-def _cluster(driver: Any, url: str, settings: RedisSettings, options: dict[str, Any]) -> Any:
+def _cluster(url: str, settings: RedisSettings, options: dict[str, Any]) -> Any:
     from redis.asyncio.cluster import ClusterNode  # noqa: PLC0415 - as above
+
+    from seawall.data.redis.traced import TracedCluster  # noqa: PLC0415 - as above
 
     parts = urlsplit(url)
     if parts.path.strip("/") not in ("", "0"):
         raise ConfigurationError(f"Redis URL {shown(url)!r}: a cluster has no numbered databases; leave it out.")
-    return driver.RedisCluster(
+    return TracedCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in _hosts(parts.netloc, 6379, url)],
         max_connections=settings.max_connections,
         ssl=parts.scheme.startswith("rediss"),
-        **_account(parts.netloc),
-        **options,
-        **dict(parse_qsl(parts.query)),
+        **{**options, **_account(parts.netloc), **_said(parts.query)},
     )
+
+
+def _said(query: str) -> dict[str, Any]:
+    """Return the options in *query* as the driver reads them: numbers and truth are no texts."""
+    from redis.asyncio.connection import parse_url  # noqa: PLC0415 - as above
+
+    found = parse_url(f"redis://?{query}")
+    # It knows the options of one server; those of a cluster that are left as texts are yes or no.
+    return {name: _TRUTHS.get(value, value) if isinstance(value, str) else value for name, value in found.items()}
 
 
 class Connections:
@@ -179,8 +189,25 @@ class Connections:
             self._clients[url] = connect(self._settings.model_copy(update={"url": url}), name=self._name)
         return self._clients[url]
 
+    async def ping(self) -> None:
+        """Ask the settings' own server for nothing; a cluster, whether it is whole enough to answer for its keys.
+
+        Raises:
+            redis.exceptions.RedisError: It cannot be reached, or refuses.
+        """
+        from redis.asyncio import RedisCluster  # noqa: PLC0415 - of an extra
+        from redis.exceptions import ClusterDownError  # noqa: PLC0415 - as above
+
+        client = self.get()
+        if not isinstance(client, RedisCluster):
+            await client.ping()
+            return
+        told: Any = await client.cluster_info()
+        if told["cluster_state"] != "ok":
+            raise ClusterDownError(f"the cluster does not answer for all of its keys: {told['cluster_state']}")
+
     async def start(self) -> None:
-        """Ask the settings' own server for nothing.
+        """Ask as `ping` does.
 
         Raises:
             ConfigurationError: It cannot be reached, or refuses; the message shows no password.
@@ -194,7 +221,7 @@ class Connections:
 
         where = f"Redis {shown(self._settings.url)!r} (SEAWALL_REDIS_URL)"
         try:
-            await self.get().ping()
+            await self.ping()
         except (AuthenticationError, ResponseError) as error:
             raise ConfigurationError(f"{where}: the server refuses: {_reason(error)}.") from error
         except TypeError as error:

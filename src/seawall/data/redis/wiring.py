@@ -65,7 +65,7 @@ def redis(service: _Composition) -> None:
         return connections.get()
 
     async def ping(connections: Connections) -> None:
-        await connections.get().ping()
+        await connections.ping()
 
     service.resource(connections)
     service.resource(provides=Redis)(client)

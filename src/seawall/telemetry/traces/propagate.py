@@ -9,6 +9,7 @@ from typing import Any
 from seawall.call import current
 from seawall.propagation import TraceContext, format_baggage, read_baggage, shorten_tracestate
 from seawall.telemetry.traces.traces import Begun, Recording, Unsampled
+from seawall.telemetry.traces.within import place_of
 
 __all__ = ["baggage", "inject", "span"]
 
@@ -55,11 +56,7 @@ def _of_span(recording: Recording) -> tuple[TraceContext, str]:
     context = get_current_span().get_span_context()
     if not context.is_valid:
         context = recording.get_span_context()
-    flags = int(context.trace_flags)
-    trace = TraceContext(
-        f"{context.trace_id:032x}", f"{context.span_id:016x}", sampled=bool(flags & 1), random=bool(flags & 2)
-    )
-    return trace, context.trace_state.to_header()
+    return place_of(context)
 
 
 def baggage() -> dict[str, str]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from seawall.call import Call, current
 from seawall.clock import Random
 from seawall.problems import ConfigurationError
 from seawall.propagation import TraceContext, shorten_tracestate
+from seawall.spans import Recorder, Span, Value
+from seawall.telemetry.traces.within import begin
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, TracerProvider
@@ -35,6 +37,9 @@ class Unsampled:
     Args:
         random: Draws the ids of a trace that such a call begins when it calls others.
     """
+
+    recorder = None
+    """There are no spans within it (see `seawall.spans`)."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -57,6 +62,8 @@ class Unsampled:
 
 class Begun:
     """Stands in `Call.span` for a call that is not recorded and has told others its trace."""
+
+    recorder = None
 
     def __init__(self, trace_id: int, span_id: int) -> None:
         self.trace_id = trace_id
@@ -86,6 +93,23 @@ class Recording:
         self.span = span
         self.tracer = tracer
         self.token = token
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What makes spans within it: itself, until it has ended (see `seawall.spans`)."""
+        return self if self.span.is_recording() else None
+
+    def client(self, name: str, attributes: Mapping[str, Value], /, *, seconds: float | None = None) -> Span:
+        """Begin the span of a request to something else within the innermost span."""
+        from opentelemetry.trace import SpanKind  # noqa: PLC0415 - loaded already, where there is a span
+
+        return begin(self.tracer, SpanKind.CLIENT, name, attributes, seconds)
+
+    def internal(self, name: str, attributes: Mapping[str, Value], /) -> Span:
+        """Begin the span of something that is done in this process."""
+        from opentelemetry.trace import SpanKind  # noqa: PLC0415 - as above
+
+        return begin(self.tracer, SpanKind.INTERNAL, name, attributes)
 
     def get_span_context(self) -> SpanContext:
         """Return its ids."""

@@ -1,0 +1,3 @@
+from support.stores import mysql_url, postgres_database, redis_url
+
+__all__ = ["mysql_url", "postgres_database", "redis_url"]
