@@ -3,87 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from seawall.admission import Admission, AdmissionOptions
-from seawall.direct import DirectPlans, key_of
+from seawall.capabilities import Identity, configure_guards
+from seawall.direct import DirectPlans
 from seawall.gauges import show_admission, show_resilience, show_tasks
-from seawall.group import Declaration
 from seawall.http.answers import Failures
-from seawall.http.binding import bind
 from seawall.http.compose import Composer
 from seawall.http.compression import Compressor
 from seawall.http.cors import CorsPolicy
 from seawall.http.dispatch import Table
-from seawall.http.documents import DocumentSource, document_handlers
+from seawall.http.documents import DocumentSource
 from seawall.http.edge import Cors, Hosts, Limits, Proxies
 from seawall.http.exchange import Exchange, RequestIds
 from seawall.http.forms import FormLimits
 from seawall.http.health import health_routes
 from seawall.http.hosts import TrustedHosts
-from seawall.http.idempotent import idempotent_where_possible
 from seawall.http.lifespan import lifespan_target
 from seawall.http.metrics import metrics_routes
 from seawall.http.mounts import Mount, lifespan_of
 from seawall.http.proxies import TrustedProxies
-from seawall.http.route import Route, Template, parse_template
+from seawall.http.route import Route
 from seawall.http.security_headers import hsts, security_headers
-from seawall.http.surface import Surface, head_target
-from seawall.http.versions import version_switch
+from seawall.http.surface import Surface
 from seawall.http.watch import ClientWatch
 from seawall.http.wire import WirePlan
 from seawall.idempotency.keeper import IdempotencyOptions
-from seawall.limit import LimitOptions
-from seawall.limit import Limits as RateLimits
-from seawall.operation import Operation, Policy, describe
+from seawall.operation import Policy
 from seawall.plan import CodeCache, Deadlines, Fragment, Plan, TimeoutField, own_guards
 from seawall.plan.admission import admission_guards
 from seawall.plan.idempotency import idempotency_guards
 from seawall.plan.limits import rate_limits
 from seawall.plan.retry import Retries
-from seawall.problems import ConfigurationError, Misdirected, Overloaded, Problem
+from seawall.problems import Misdirected, Overloaded, Problem
+from seawall.routing import document_routes, mounts_of, offered, routes_of, tables_of
 
 if TYPE_CHECKING:
-    from seawall.auth.guards import Authentication
-    from seawall.cache import Cache
     from seawall.http.openapi import Info
     from seawall.service import Service
     from seawall.settings import Settings
 
 __all__ = ["Built", "assemble"]
-
-UNKEYED: Mapping[str, Any] = MappingProxyType({"idempotent": False})
-"""For what takes no idempotency key: mounts, documents, calls within the service."""
-
-
-@dataclass(slots=True)
-class Identity:
-    """The source of the guards that know callers, made when a policy first asks for one."""
-
-    service: Service
-    made: Authentication | None = None
-
-    def guards(self, policy: Policy) -> Iterable[Fragment]:
-        """Return what *policy* asks for."""
-        if not policy.closed:
-            return ()
-        if self.made is None:
-            from seawall.auth.guards import Authentication  # noqa: PLC0415 - services without callers do without
-            from seawall.auth.scheme import Attached  # noqa: PLC0415 - as above
-
-            service = self.service
-            self.made = Authentication(Attached(service.name, service.clock, service.settings.auth))
-        return self.made.guards(policy)
-
-    def background(self) -> Iterator[tuple[str, Callable[[], Awaitable[None]]]]:
-        """Return what schemes run beside the calls."""
-        for scheme in self.made.schemes.values() if self.made else ():
-            yield from scheme.background()
 
 
 @dataclass(slots=True)
@@ -223,7 +186,7 @@ def assemble(service: Service) -> Built:
         compress=settings.http.compress,
         deny_by_default=settings.auth.deny_by_default,
     )
-    routes = _routes(service, base, settings.operations.overrides)
+    routes = routes_of(service, base, settings.operations.overrides)
     field = settings.http.timeout_header
     deadlines = Deadlines(service.clock, TimeoutField(field) if field else None)
     watch = ClientWatch(service.clock)
@@ -236,9 +199,9 @@ def assemble(service: Service) -> Built:
         responses = Responses(service.cache, service.clock.monotonic, service.clock.time)
         composer = replace(composer, responses=responses, cached=cached)
     documents = DocumentSource()
-    own = _document_routes(service, base, routes, documents) if settings.service.docs else ()
+    own = document_routes(service, base, routes, documents) if settings.service.docs else ()
     plans = tuple(composer.route(route) for route in routes)
-    mounted = tuple((mount, composer.mount(mount)) for mount in _mounts(service, base))
+    mounted = tuple((mount, composer.mount(mount)) for mount in mounts_of(service, base))
     prefixes = [mount.prefix for mount in service.mounts]
     probes = health_routes(service.lifecycle, settings.service.health_detail, routes, prefixes)
     own_plans = (
@@ -248,7 +211,7 @@ def assemble(service: Service) -> Built:
         *(composer.probe(route) for route in _debug_routes(service, settings, routes, prefixes)),
     )
     fallback = composer.fallback(base)
-    tables = _tables(service, (*plans, *own_plans), fallback)
+    tables = tables_of(service, (*plans, *own_plans), fallback)
     surface = _surface(service, settings, composer, tables, mounted, fallback)
     app: Any = surface.app()
     for wrap in service.middlewares:
@@ -256,7 +219,7 @@ def assemble(service: Service) -> Built:
     built = Built(
         routes=routes,
         plans=(*plans, *(plan for _, plan in mounted)),
-        direct=DirectPlans(_offered(service, base, routes), composer, service.resources.values),
+        direct=DirectPlans(offered(service, base, routes), composer, service.resources.values),
         surface=surface,
         mounts=tuple(mount for mount, _ in mounted),
         deadlines=deadlines,
@@ -270,86 +233,6 @@ def assemble(service: Service) -> Built:
     )
     documents.built = built
     return built
-
-
-def make_limits(service: Service) -> RateLimits:
-    """Return the limits that the settings of *service* describe.
-
-    Raises:
-        ConfigurationError: The store cannot be had.
-    """
-    timeout = service.settings.limit.timeout
-    return RateLimits(
-        service.clock, service.host, _limit_options(service.settings), lambda: _redis_within(service, timeout)
-    )
-
-
-def make_cache(service: Service) -> Cache:
-    """Return the cache that the settings of *service* describe.
-
-    Raises:
-        ConfigurationError: The shared tier cannot be had, or a library is missing.
-    """
-    from seawall.cache.cache import Cache, CacheOptions  # noqa: PLC0415 - for services that keep something
-    from seawall.cache.gauges import show_cache  # noqa: PLC0415 - as above
-    from seawall.cache.redis import RedisStore  # noqa: PLC0415 - as above
-
-    settings = service.settings
-    options = CacheOptions(**settings.cache.model_dump())
-    shared = None
-    if options.store == "redis" or (options.store == "auto" and "url" in settings.redis.model_fields_set):
-        shared = RedisStore(_redis_within(service, options.timeout), service.name)
-    cache = Cache(service.clock, service.random, options, shared)
-    show_cache(service.metrics, cache)
-    return cache
-
-
-def _redis_within(service: Service, timeout: float) -> Callable[[], Any]:
-    """Return what makes clients of the settings' Redis whose every wait has *timeout* seconds.
-
-    Raises:
-        ConfigurationError: The address cannot be used, or the driver is not installed.
-    """
-    from seawall.data.redis import connect  # noqa: PLC0415 - an extra
-
-    settings = service.settings.redis
-    waits = dict.fromkeys(("timeout", "connect_timeout", "pool_wait"), timeout)
-    bounded = settings.model_copy(update={**waits, "retries": min(1, settings.retries)})
-    connect(bounded)  # what is wrong with the address is said now
-    return lambda: connect(bounded, name=service.name)
-
-
-def make_admission(service: Service) -> Admission:
-    """Return the admission that the settings of *service* describe."""
-    return Admission(service.clock, service.random, _admission_options(service.settings))
-
-
-def configure_guards(service: Service) -> None:
-    """Let guards that outlive a recompilation work by the present settings."""
-    service.admission.configure(_admission_options(service.settings))
-    if service.counts_attempts or any(item.get("rate") is not None for item in _options(service)):
-        service.limits.configure(_limit_options(service.settings))
-
-
-def _options(service: Service) -> Iterator[Mapping[str, Any]]:
-    """Return all policy options that were written anywhere."""
-    yield service.policy_options
-    for declaration in service.declarations:
-        yield from declaration.chain
-    yield from (options for _, options in service.unrouted)
-    yield from (mount.options for mount in service.mounts)
-    yield from service.settings.operations.overrides.values()
-
-
-def _limit_options(settings: Settings) -> LimitOptions:
-    redis = settings.redis
-    # Its default is for those who ask for Redis; nobody who names no address wants his calls counted there.
-    url = redis.url if "url" in redis.model_fields_set else None
-    return LimitOptions(**settings.limit.model_dump(), redis_url=url)
-
-
-def _admission_options(settings: Settings) -> AdmissionOptions:
-    return AdmissionOptions(**settings.admission.model_dump())
 
 
 def _see(service: Service, settings: Settings) -> None:
@@ -397,20 +280,6 @@ def _debug_routes(
     return debug_routes(service.profiler, breakers, DebugAccess(token), service.name, routes, prefixes)
 
 
-def _mounts(service: Service, base: Policy) -> list[Mount]:
-    longest_first = sorted(service.mounts, key=lambda item: len(item.prefix), reverse=True)
-    return [
-        Mount(
-            item.prefix,
-            item.app,
-            _merge(base, (service.policy_options, item.options, UNKEYED), item.name),
-            item.name,
-            item.state,
-        )
-        for item in longest_first
-    ]
-
-
 def _surface(
     service: Service,
     settings: Settings,
@@ -429,106 +298,6 @@ def _surface(
         lifespan=lifespan_target(service),
         doors=tuple(fragment.admit for fragment in composer.edge if isinstance(fragment, Hosts | Proxies)),
     )
-
-
-def _merge(base: Policy, chain: Sequence[Mapping[str, Any]], where: str) -> Policy:
-    for options in chain:
-        base = base.merge(options, where)
-    return base
-
-
-def _routes(service: Service, base: Policy, overrides: Mapping[str, Mapping[str, Any]]) -> tuple[Route, ...]:
-    _refuse_unknown(service, overrides)
-    routes = tuple(_route(service, item, base, overrides) for item in service.declarations)
-    _refuse_clashes(service, routes)
-    return routes
-
-
-def _refuse_clashes(service: Service, routes: Sequence[Route]) -> None:
-    """Refuse two routes that would answer the same requests once versions are taken into account."""
-    by_path = service.versions is None or service.versions.by == "path"
-    taken: dict[Any, dict[str | None, Route]] = {}
-    for route in routes:
-        others = taken.setdefault((route.method, route.template.segments, route.template.tail), {})
-        version = None if by_path else route.version
-        other = others.get(version) or others.get(None) or (next(iter(others.values()), None) if not version else None)
-        if other is not None:
-            raise ConfigurationError(
-                f"{route.operation.where}: {route.method} {route.path} is answered by {other.operation.where} as well; "
-                "give every one of them a version of its own, or another path."
-            )
-        others[version] = route
-
-
-def _route(service: Service, item: Declaration, base: Policy, overrides: Mapping[str, Mapping[str, Any]]) -> Route:
-    operation, template = item.operation, item.template
-    policy = _merge(base, item.chain, operation.where)
-    override = overrides.get(operation.name)
-    if override:
-        policy = policy.merge(override, f"settings [operations.{operation.name}]")
-    if operation.version is not None:
-        if service.versions is None:
-            raise ConfigurationError(
-                f"{operation.where}: it belongs to version {operation.version!r}, but the service has no versions; "
-                "give it some, as in Service(…, versions=Versions(by='path'))."
-            )
-        if service.versions.by == "path":
-            template = _versioned(template, f"{service.versions.prefix}{operation.version}", operation.where)
-    route = Route(
-        method=item.method,
-        template=template,
-        operation=operation,
-        policy=policy,
-        bounds=bind(operation, item.method, template.names, service.resources.types),
-        status=item.status,
-        tags=item.tags,
-        documented=item.documented,
-        problems=item.problems,
-        version=operation.version,
-    )
-    return idempotent_where_possible(route, item.chain[-1])
-
-
-def _document_routes(
-    service: Service, base: Policy, routes: Sequence[Route], source: DocumentSource
-) -> Iterator[Route]:
-    """Return the routes of the document and its page; a route of the user's own in their place stays."""
-    by_path = service.versions is None or service.versions.by == "path"
-    named = dict.fromkeys(route.version for route in routes if route.version is not None)
-    versions: tuple[str, ...] = () if by_path else tuple(named)
-    by_media = service.versions is not None and service.versions.by == "media"
-    accept = f"application/json; version={versions[0]}" if by_media and versions else "application/json"
-    taken = {route.template.segments for route in routes if route.method == "GET"}
-    # A page that explains how to log in must be there before; [service] docs closes it.
-    policy = _merge(
-        base, (service.policy_options, {"public": True, "cache": None}, UNKEYED), f"service {service.name!r}"
-    )
-    for path, handler in document_handlers(source, service.title, versions, accept):
-        operation = describe(handler)
-        template = parse_template(path, operation.where)
-        if template.segments not in taken:
-            yield Route(
-                method="GET",
-                template=template,
-                operation=operation,
-                policy=policy,
-                bounds=bind(operation, "GET", template.names, frozenset()),
-                status=200,
-                documented=False,
-            )
-
-
-def _versioned(template: Template, prefix: str, where: str) -> Template:
-    return parse_template(prefix + ("" if template.text == "/" else template.text), where)
-
-
-def _refuse_unknown(service: Service, overrides: Mapping[str, Any]) -> None:
-    names = {item.operation.name for item in service.declarations} | {item.name for item, _ in service.unrouted}
-    for name in overrides:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(names)) or 'none'}."
-            raise ConfigurationError(f"settings [operations.{name}]: there is no operation {name!r}; {hint}")
 
 
 def _composer(
@@ -597,34 +366,3 @@ def _cors(settings: Settings) -> CorsPolicy | None:
         http.cors_credentials,
         int(http.cors_max_age),
     )
-
-
-def _tables(service: Service, plans: Sequence[Plan], fallback: Plan) -> dict[str, Table]:
-    tables: dict[str, Table] = {}
-    switched: dict[Any, tuple[Template, dict[str, Any]]] = {}
-    for plan in plans:
-        route: Route = plan.route
-        if route.version is not None and service.versions is not None and service.versions.by != "path":
-            place = (route.method, route.template.segments, route.template.tail)
-            switched.setdefault(place, (route.template, {}))[1][route.version] = plan.run
-        else:
-            tables.setdefault(route.method, Table()).add(route.template, plan.run)
-    for (method, *_), (template, targets) in switched.items():
-        assert service.versions is not None  # noqa: S101 - filled above only if there are versions
-        tables.setdefault(method, Table()).add(template, version_switch(service.versions, targets, fallback.run))
-    if "GET" in tables:
-        heads = tables.setdefault("HEAD", Table())
-        for path, target in tables["GET"].static.items():
-            heads.static.setdefault(path, head_target(target))
-        for form, target in tables["GET"].dynamic.items():
-            heads.dynamic.setdefault(form, head_target(target))
-    return tables
-
-
-def _offered(service: Service, base: Policy, routes: Sequence[Route]) -> dict[str, tuple[Operation, Policy]]:
-    offered = {key_of(route.operation): (route.operation, route.policy) for route in routes}
-    for operation, options in service.unrouted:
-        policy = _merge(base, (service.policy_options, options, UNKEYED), operation.where)
-        override = service.settings.operations.overrides.get(operation.name, {})
-        offered[key_of(operation)] = operation, policy.merge(override, f"settings [operations.{operation.name}]")
-    return offered

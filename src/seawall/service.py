@@ -339,7 +339,7 @@ class Service(Group, Living):
             ConfigurationError: The place where it is to be counted cannot be had.
         """
         if self._limits is None:
-            from seawall.assembly import make_limits  # noqa: PLC0415 - for services with limits
+            from seawall.capabilities import make_limits  # noqa: PLC0415 - for services with limits
 
             self._limits = make_limits(self)
         return self._limits
@@ -352,7 +352,7 @@ class Service(Group, Living):
             ConfigurationError: The shared tier cannot be had, or a library is missing.
         """
         if self._cache is None:
-            from seawall.assembly import make_cache  # noqa: PLC0415 - for services that keep something
+            from seawall.capabilities import make_cache  # noqa: PLC0415 - for services that keep something
 
             self._cache = make_cache(self)
         return self._cache
@@ -374,7 +374,7 @@ class Service(Group, Living):
     def admission(self) -> Admission:
         """How much is done at once; ``service.admission.state()`` says what is going on."""
         if self._admission is None:
-            from seawall.assembly import make_admission  # noqa: PLC0415 - once it is needed
+            from seawall.capabilities import make_admission  # noqa: PLC0415 - once it is needed
 
             self._admission = make_admission(self)
         return self._admission
