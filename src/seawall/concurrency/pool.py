@@ -114,7 +114,12 @@ class WorkerPool(Generic[T, R]):
         Raises:
             PoolClosed: The pool has ended, or has not begun.
         """
-        await self._put(item)
+        if self._open and len(self._items) < self._size:
+            self._items.append(item)
+            if self._idle:
+                _wake(self._idle)
+        else:
+            await self._put(item)
 
     async def _put(self, item: T | Ticket) -> None:
         while len(self._items) >= self._size and self._open:

@@ -2,8 +2,8 @@
 
 A task is *stuck* if nothing that could let it go on can happen: all it waits for is held, or is to be done, by tasks
 that are stuck themselves. What waits for anything else (a socket, a timer, an event) may go on, and so may what waits
-for it; this is the least fixed point of that (Knapp, "Deadlock Detection in Distributed Databases", 1987: the AND and OR
-models at once). Time limits are not seen: a task found stuck may still be freed by one.
+for it; this is the least fixed point of that (Knapp, "Deadlock Detection in Distributed Databases", 1987: the AND and
+OR models at once). Time limits are not seen: a task found stuck may still be freed by one.
 """
 
 from __future__ import annotations
