@@ -96,7 +96,7 @@ def test_22_what_is_asked_of_others_is_given_up(row: Row) -> None:
 
 def test_22_it_is_not_where_calls_are_to_finish(row: Row) -> None:
     """The check above finds what is held when the protection is off."""
-    over = asyncio.run(abandon(row, [b"/ask-on/7000"], 8, 0.3))
+    over = asyncio.run(abandon(row, [b"/ask-on/6000"], 8, 0.3))
     assert {"A tasks", "A permits", "A under_way", "A connections", "B tasks"} <= over.keys()
     end = time.monotonic() + 60
     while held(row)["A under_way"]:  # others are to find nothing of it
