@@ -82,6 +82,7 @@ async def test_fragments_stand_in_the_documented_order():
         "cors",
         "at ARRIVE",
         "at ADMISSION",
+        "admission",
         "at CLIENT_LIMIT",
         "at AUTHENTICATE",
         "at AUTHORISE",
