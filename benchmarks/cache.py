@@ -12,10 +12,13 @@ import asyncio
 import gc
 import json
 import logging
+import os
+import platform
 import subprocess
 import sys
 import time
 import uuid
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -480,6 +483,13 @@ def main():
 
         prepare_python()
         sys.exit(subprocess.run([str(PYTHON), __file__, "--here", *sys.argv[1:]], check=False).returncode)
+    machine = {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "load_average_1m": round(os.getloadavg()[0], 2),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     server, costs, table = run(everything(chosen.redis, chosen.rounds))
     print(f"Python {sys.version.split(' (')[0]}, Redis {server}; {', '.join(map(' '.join, versions().items()))}")
     show(costs, table)
@@ -487,6 +497,7 @@ def main():
     results.write_text(
         json.dumps(
             {
+                "machine": machine,
                 "python": sys.version,
                 "redis": server,
                 "versions": versions(),

@@ -7,20 +7,20 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 from seawall.cache.codec import key_of
 from seawall.cache.compression import Compression
 from seawall.cache.counts import Counts
 from seawall.cache.journal import Journal
+from seawall.cache.options import CacheOptions
 from seawall.cache.store import Asked, Changes, Filled, News, Position, SharedStore, StoreFull
 from seawall.cache.want import Found, Want
 from seawall.clock import Clock
 from seawall.limit.outage import Outage
 
-__all__ = ["Claimed", "OnOutage", "Shared", "SharedOut"]
+__all__ = ["Claimed", "Shared", "SharedOut"]
 
-OnOutage = Literal["load", "fail"]
 MOST_NAMES, MOST_KEYS = 500, 2000
 """Names, and tags with them, in one step of the store: while it takes that, everybody else waits."""
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Shared:
         clock: What time it is.
         counts: Where what goes wrong is counted.
         compression: Restores values.
-        options: Bounds of time; see `seawall.settings.CacheSettings`.
+        options: Bounds of time.
         told: Is given prefixes that others have invalidated.
     """
 
@@ -60,7 +60,7 @@ class Shared:
         clock: Clock,
         counts: Counts,
         compression: Compression,
-        options: Any,
+        options: CacheOptions,
         told: Callable[[Sequence[str]], None],
     ) -> None:
         self.store = store
@@ -69,7 +69,7 @@ class Shared:
         self._now = clock.monotonic
         self._counts = counts
         self._compression = compression
-        self._lease: float = options.lease
+        self._lease = options.lease
         self._outage = Outage(clock, options.retry)
         self._told = told
 
