@@ -328,6 +328,8 @@ async def drive(
     async with httpx.AsyncClient(base_url=address, timeout=_TIMEOUT, trust_env=False) as http:
         login = await http.post("/login", json={"username": "staff", "password": password})
         http.headers["authorization"] = f"Bearer {login.raise_for_status().json()['access_token']}"
+        # Rates of exchange that were known once are never missing again; before, there may be none.
+        await http.get("/products/1/price?currency=EUR")
         async with asyncio.TaskGroup() as group:
             for _ in range(visitors):
                 visitor = Visitor(http, tally, clock, random.Random(chance.getrandbits(64)), ledger)
