@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from seawall.host import Host
 from seawall.problems import DeclarationError
 from seawall.telemetry.methods import METHODS, OTHER
-from seawall.telemetry.metrics.board import Board, Key, part_bytes
+from seawall.telemetry.metrics.board import SERIES, Board, Key, part_bytes
 from seawall.telemetry.metrics.families import BY_KIND, OWN, Family, Kind, Sample
 
 __all__ = ["CallSeries", "Counter", "Metrics", "Readings"]
@@ -120,6 +120,7 @@ class Metrics:
         self._host = host
         self._boards: dict[int, Board] = {}
         self._calls: dict[Key, CallSeries] = {}
+        self._rejections: dict[tuple[Board, str, str, str], int] = {}
         self._gauges: dict[str, _Gauge] = {}
         self._counters: dict[str, tuple[str, Counter]] = {}
         self._failed: set[str] = set()
@@ -215,8 +216,16 @@ class Metrics:
 
     def rejected(self, operation: str, guard: str, problem: str) -> None:
         """Count a call that *guard* has refused with a problem of the type *problem*."""
-        reason = problem.rstrip("/:").replace("/", ":").rpartition(":")[2][:64]
-        self.board.counts[self.board.claim(("rejected", operation, guard[:64], reason))] += 1
+        board = self.board
+        known = (board, operation, guard, problem)
+        place = self._rejections.get(known)
+        if place is None:
+            reason = problem.rstrip("/:").replace("/", ":").rpartition(":")[2][:64]
+            place = board.claim(("rejected", operation, guard[:64], reason))
+            if len(self._rejections) >= SERIES:
+                self._rejections.clear()
+            self._rejections[known] = place
+        board.counts[place] += 1
 
     def help_of(self, counter: str) -> str:
         """Return what a counter of the service's own is; empty if only workers of another release know it."""
