@@ -141,9 +141,10 @@ class Call(msgspec.Struct, eq=False, weakref=True):
             ValueError: The name is no token, the value holds a control character (RFC 9110 §5), or the field is
                 one that says how the answer is framed, which the service does.
         """
+        field = header_field(name, value)
         if self.fields is None:
             self.fields = []
-        self.fields.append(header_field(name, value))
+        self.fields.append(field)
 
 
 def header_field(name: str, value: str) -> tuple[bytes, bytes]:
