@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 from seawall import Service
@@ -10,18 +11,22 @@ from seawall import Service
 service = Service("blocking")
 
 
+def say(text: str) -> None:
+    os.write(1, f"{text}\n".encode())  # in one piece, between the lines of the log
+
+
 @service.get("/block")
 async def block() -> str:
-    print("blocked", flush=True)
+    say("blocked")
     while True:
         time.sleep(0.2)  # noqa: ASYNC251 - the mistake whose consequences are looked at
 
 
 @service.get("/heedless")
 async def heedless() -> str:
-    print("begun", flush=True)
+    say("begun")
     while True:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            print("not heeded", flush=True)
+            say("not heeded")
