@@ -10,7 +10,7 @@ from storefront.currency import ConvertedPrice, Currencies, CurrencyWanted
 from storefront.identity import owns_order
 from storefront.outside import ProviderSettings
 from storefront.payments import NewPayment, Payment, Till
-from storefront.problems import NoSuchOrder, NoSuchProduct, NotPayable, NotShippable
+from storefront.problems import NoSuchOrder, NoSuchProduct, NotPayable, NotShippable, NotTraded
 from storefront.products import Products
 from storefront.providers.contracts import CardDeclined, Exchange
 from storefront.service import api, service
@@ -79,7 +79,7 @@ async def read_delivery_cost(order_id: Id, dispatch: Dispatch) -> DeliveryCost:
     public=True,
     tags=["Products"],
     timeout=5,
-    problems=[NoSuchProduct, BadGateway, Unavailable],
+    problems=[NoSuchProduct, NotTraded, BadGateway, Unavailable],
 )
 async def read_price(
     product_id: Id, wanted: Annotated[CurrencyWanted, Query()], products: Products, currencies: Currencies
@@ -88,5 +88,6 @@ async def read_price(
 
     Raises:
         InvalidInput: Nobody trades that currency.
+        NotTraded: Nobody trades the one the product is sold in.
     """
     return await currencies.price(await products.get(product_id), wanted.currency)

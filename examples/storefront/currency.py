@@ -8,6 +8,7 @@ import msgspec
 
 from seawall.cache import Cache, Keep
 from seawall.problems import FieldError, InvalidInput
+from storefront.problems import NotTraded
 from storefront.providers.contracts import Exchange, Rates
 from storefront.types import Currency, Id, Moment, Product
 
@@ -63,11 +64,14 @@ class Currencies:
 
         Raises:
             InvalidInput: Nobody trades that currency.
+            NotTraded: Nobody trades the one the product is sold in.
         """
         rates = await self.rates()
         wanted, given = rates.rates.get(currency), rates.rates.get(product.currency)
-        if wanted is None or given is None:
-            detail = f"There is no rate of {currency if wanted is None else product.currency}."
+        if given is None:
+            raise NotTraded(f"There is no rate of {product.currency}, in which product {product.id} is sold.")
+        if wanted is None:
+            detail = f"There is no rate of {currency}."
             raise InvalidInput(detail, errors=[FieldError(detail, parameter="currency", location="query")])
         amount = Decimal(product.price) * Decimal(str(wanted)) / Decimal(str(given))
         return ConvertedPrice(

@@ -13,6 +13,7 @@ __all__ = [
     "NotCancellable",
     "NotPayable",
     "NotShippable",
+    "NotTraded",
     "OutOfStock",
     "SkuTaken",
 ]
@@ -86,3 +87,10 @@ class InvalidCursor(InvalidInput):
 
     type = "urn:problem-type:storefront:invalid-cursor"
     title = "Invalid cursor"
+
+
+class NotTraded(Conflict):
+    """409: nobody trades the currency the product is sold in, so its price is known in no other."""
+
+    type = "urn:problem-type:storefront:not-traded"
+    title = "Currency not traded"

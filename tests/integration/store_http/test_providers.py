@@ -6,6 +6,7 @@ import contextlib
 import random
 import socket
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -24,6 +25,10 @@ PATIENCE = 20.0
 CARD = {"card": "card-visa"}
 DOWN = {502, 503, 504}
 Offline = tuple[httpx.AsyncClient, FakeServer]
+
+
+def key() -> dict[str, str]:
+    return {"idempotency-key": uuid.uuid4().hex}
 
 
 class Shop:
@@ -71,7 +76,7 @@ class Shop:
         new = {"email": f"{self.number.getrandbits(48):x}@example.com", "name": "Ada"}
         user = self.http.post("/users", json=new).raise_for_status().json()["id"]
         lines = [{"product_id": self.product(), "quantity": 2}]
-        made = self.http.post("/orders", json={"customer_id": user, "lines": lines}).raise_for_status()
+        made = self.http.post("/orders", json={"customer_id": user, "lines": lines}, headers=key()).raise_for_status()
         return made.headers["location"]
 
     def pay(self, place: str, card: str = "card-visa") -> httpx.Response:
@@ -232,7 +237,8 @@ async def test_providers_that_are_gone_are_named(offline: Offline) -> None:
     user = (await http.post("/users", json={"email": "a@example.com", "name": "Ada"})).json()["id"]
     product = await lamp(http)
     lines = [{"product_id": product, "quantity": 2}]
-    place = (await http.post("/orders", json={"customer_id": user, "lines": lines})).headers["location"]
+    made = await http.post("/orders", json={"customer_id": user, "lines": lines}, headers=key())
+    place = made.headers["location"]
     gone = await http.post(f"{place}/payment", json=CARD)
     assert (gone.status_code, kind(gone)) == (503, "connect-failed")
     assert (await http.get(f"{place}/delivery-cost")).json()["estimated"] is True
