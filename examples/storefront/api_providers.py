@@ -87,7 +87,6 @@ async def read_price(
     """Return what a product costs in other money, by the rates of the moment that `as_of` names.
 
     Raises:
-        InvalidInput: Nobody trades that currency.
-        NotTraded: Nobody trades the one the product is sold in.
+        NotTraded: Nobody trades that currency, or the one the product is sold in.
     """
     return await currencies.price(await products.get(product_id), wanted.currency)

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import msgspec
 
 from seawall.cache import Cache, Keep
-from seawall.problems import FieldError, InvalidInput
+from seawall.problems import FieldError
 from storefront.problems import NotTraded
 from storefront.providers.contracts import Exchange, Rates
 from storefront.types import Currency, Id, Moment, Product
@@ -63,8 +63,7 @@ class Currencies:
         """Return what *product* costs in *currency*.
 
         Raises:
-            InvalidInput: Nobody trades that currency.
-            NotTraded: Nobody trades the one the product is sold in.
+            NotTraded: Nobody trades that currency, or the one the product is sold in.
         """
         rates = await self.rates()
         wanted, given = rates.rates.get(currency), rates.rates.get(product.currency)
@@ -72,7 +71,7 @@ class Currencies:
             raise NotTraded(f"There is no rate of {product.currency}, in which product {product.id} is sold.")
         if wanted is None:
             detail = f"There is no rate of {currency}."
-            raise InvalidInput(detail, errors=[FieldError(detail, parameter="currency", location="query")])
+            raise NotTraded(detail, errors=[FieldError(detail, parameter="currency", location="query")])
         amount = Decimal(product.price) * Decimal(str(wanted)) / Decimal(str(given))
         return ConvertedPrice(
             product.id, int(amount.to_integral_value(ROUND_HALF_EVEN)), currency, wanted / given, rates.as_of

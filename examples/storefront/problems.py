@@ -90,7 +90,7 @@ class InvalidCursor(InvalidInput):
 
 
 class NotTraded(Conflict):
-    """409: nobody trades the currency the product is sold in, so its price is known in no other."""
+    """409: nobody trades the currency that was asked for, or the one the product is sold in."""
 
     type = "urn:problem-type:storefront:not-traded"
     title = "Currency not traded"

@@ -147,7 +147,7 @@ def test_all_is_well(shop: Shop) -> None:
     priced = shop.http.get(f"/products/{shop.product()}/price?currency=EUR").raise_for_status().json()
     assert priced["price"] == round(1000 * priced["rate"])
     unknown = shop.http.get(f"/products/{shop.product()}/price?currency=XXX")
-    assert (unknown.status_code, kind(unknown)) == (422, "invalid-input")
+    assert (unknown.status_code, kind(unknown)) == (409, "not-traded")
     assert shop.http.post("/orders/2147483647/payment", json=CARD).status_code == 404
 
 
