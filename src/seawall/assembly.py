@@ -99,8 +99,12 @@ class Built:
             return
         compiled = {plan.run: self.composer.wire(plan.route) for plan in self.routed}
         self.wires = tuple(plan for plan in compiled.values() if plan is not None)
-        targets = {run: WirePlan(plan.run, plan.policy.max_body) for run, plan in compiled.items() if plan is not None}
-        asgi_only = WirePlan(None, 0)
+        targets = {
+            run: WirePlan(plan.run, plan.policy.max_body, plan.name)
+            for run, plan in compiled.items()
+            if plan is not None
+        }
+        asgi_only = WirePlan(None, 0, "")
         self.surface.wires = {
             method.encode(): table.retargeted(targets, asgi_only).compile(self.composer.codes, f"{method} (wire)")
             for method, table in self.tables.items()

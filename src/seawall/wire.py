@@ -4,17 +4,21 @@ uvicorn's protocol builds a scope, an event and a cycle for each request, and th
 messages through as many coroutines. A plan compiled for ``wire`` needs none of that: the parser's output is
 handed to it in one small object, in one task, and the answer is one write. Whatever is not plain goes the ASGI way,
 through the protocol this one is built on: other methods, mounts, forms, streams, upgrades, HTTP/1.0, chunked
-bodies, ``Expect``, bodies larger than a few hundred kilobytes.
+bodies, ``Expect``, bodies larger than a few hundred kilobytes. A head that the connection has sent before is not parsed
+again; see `seawall.repeated`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
 from urllib.parse import unquote
 
+import httptools
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from seawall.call import Call
@@ -22,17 +26,23 @@ from seawall.framing import Hosts
 from seawall.http.dispatch import Matcher, split_raw
 from seawall.http.exchange import merge_fields
 from seawall.http.surface import NO_PARTS, Surface
-from seawall.http.wire import EAGER
+from seawall.http.wire import EAGER, WirePlan
 from seawall.protocol import BoundedProtocol, ConnectionLimits
+from seawall.repeated import Repeated, is_plain, learn
 
 __all__ = ["WireProtocol", "WireRequest", "wire_protocol"]
 
 MAX_BODY = 256 * 1024
 """Bytes; a larger body goes the ASGI way, where it is read piece by piece under flow control."""
 
-Run = Callable[[Any], Coroutine[Any, Any, None]]
+TRIES = 8
+"""How many requests in a row may differ in their heads before a connection is taken for one that repeats none."""
+
+MakeTask = Callable[..., asyncio.Task[None]]
 
 _NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+_connection_made = BoundedProtocol.connection_made
+_data_received = BoundedProtocol.data_received
 _message_begin = BoundedProtocol.on_message_begin
 _headers_complete = BoundedProtocol.on_headers_complete
 _body = BoundedProtocol.on_body
@@ -40,56 +50,36 @@ _message_complete = BoundedProtocol.on_message_complete
 _start_asgi = BoundedProtocol._start_asgi_task  # noqa: SLF001 - the one place where uvicorn starts a queued request
 
 
-class WireRequest:
+_make_task: MakeTask = partial(cast("Any", asyncio.Task), eager_start=True) if EAGER else asyncio.Task
+
+
+class WireRequest(msgspec.Struct, eq=False):
     """One request on its way to a plan, and its answer on the way back; see `seawall.http.wire.PlainRequest`.
 
     To the protocol underneath it stands for the request's cycle: the attributes uvicorn looks at have its names.
     """
 
-    __slots__ = (
-        "_protocol",
-        "body",
-        "call",
-        "disconnected",
-        "fields",
-        "headers",
-        "keep_alive",
-        "more_body",
-        "parts",
-        "path",
-        "previous",
-        "raw_query",
-        "response_complete",
-        "run",
-        "scope",
-        "task",
-    )
-
-    def __init__(
-        self,
-        protocol: WireProtocol,
-        run: Run,
-        headers: dict[bytes, bytes],
-        path: str,
-        parts: list[str],
-        query: bytes,
-    ) -> None:
-        self._protocol = protocol
-        self.run = run
-        self.fields = protocol.headers
-        self.headers = headers
-        self.path = path
-        self.parts = parts
-        self.raw_query = query
-        self.body = b""
-        self.keep_alive: bool = protocol.parser.should_keep_alive()
-        self.scope = protocol.scope
-        self.previous: Any = protocol.cycle
-        self.more_body = True
-        self.response_complete = False
-        self.disconnected = False
-        self.task: asyncio.Task[None] | None = None
-        self.call: Call | None
+    protocol: WireProtocol
+    plan: WirePlan
+    fields: list[tuple[bytes, bytes]]
+    headers: dict[bytes, bytes]
+    path: str
+    parts: list[str]
+    raw_query: bytes
+    body: bytes
+    scope: Any
+    """Tells this request from the others of its connection, by its identity."""
+    peer: tuple[str, int] | None
+    """The transport's address of the client."""
+    scheme: str
+    """``http`` or ``https``."""
+    keep_alive: bool = True
+    previous: Any = None
+    more_body: bool = False
+    response_complete: bool = False
+    disconnected: bool = False
+    task: asyncio.Task[None] | None = None
+    call: Call | None = None
 
     @property
     def response_started(self) -> bool:
@@ -105,43 +95,46 @@ class WireRequest:
         """Take notice of nothing: see `message_event`."""
 
     @property
-    def peer(self) -> tuple[str, int] | None:
-        """The transport's address of the client."""
-        return self._protocol.client
-
-    @property
-    def scheme(self) -> str:
-        """``http`` or ``https``."""
-        return self._protocol.scheme or "http"
-
-    @property
     def paused(self) -> bool:
         """Whether the client has yet to read earlier answers."""
-        return self._protocol.flow.write_paused
+        return self.protocol.flow.write_paused
 
     async def drain(self) -> None:
         """Wait until the client has read enough of earlier answers."""
-        await self._protocol.flow.drain()
+        await self.protocol.flow.drain()
 
     def write(self, status: int, fields: bytes, body: bytes) -> None:
         """Write the whole answer, and go on to the next request."""
-        self._protocol.answer(self, status, fields, body)
+        protocol = self.protocol
+        if not self.keep_alive or protocol.draining or protocol.pipeline or protocol.flow.read_paused:
+            protocol.answer(self, status, fields, body, dated=False)
+            return
+        # What `answer` does where nothing is out of the ordinary, without its questions.
+        self.response_complete = True
+        transport = protocol.transport
+        if transport.is_closing():
+            return
+        state, standing = protocol.server_state, protocol.standing
+        state.total_requests += 1
+        if standing.source is not state.default_headers:
+            standing.refresh(state.default_headers)
+        transport.write(b"".join((standing.heads.get(status) or standing.head(status), fields, b"\r\n", body)))
 
     def write_dated(self, status: int, fields: bytes, body: bytes) -> None:
         """Write an answer that says itself when it was made."""
-        self._protocol.answer(self, status, fields, body, dated=True)
+        self.protocol.answer(self, status, fields, body, dated=True)
 
     def write_first(self, status: int, fields: bytes, body: bytes) -> None:
         """Write such an answer and leave the running task, which goes on, with the server."""
         task: Any = asyncio.current_task()
-        tasks = self._protocol.tasks
+        tasks = self.protocol.tasks
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        self._protocol.answer(self, status, fields, body, dated=True)
+        self.protocol.answer(self, status, fields, body, dated=True)
 
     def fail(self) -> None:
         """Close the connection: no answer could be made."""
-        self._protocol.transport.close()
+        self.protocol.transport.close()
 
 
 class WireProtocol(BoundedProtocol):
@@ -151,6 +144,81 @@ class WireProtocol(BoundedProtocol):
     standing: StandingFields
     active: WireRequest | None = None
     """The request that is being answered the short way; keeps its task from being collected."""
+    repeated: Repeated | None = None
+    """What the last request, complete and plain, had besides its target and its body."""
+    unlike = 0
+    """How many requests in a row had another head than the one before."""
+    make_task: MakeTask = staticmethod(_make_task)
+    """Makes the task of a call. With Python 3.12 its first step runs here and now: most plans that do not wait are
+    answered within it. Asking the loop for it would cost as much again: for a number in its name, above all."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Serve the connection; where the loop has a task factory of its own, that one makes the tasks."""
+        if self.loop.get_task_factory() is not None:
+            self.make_task = _by_factory
+        _connection_made(self, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take *data* as one more request with a head known already, or parse it.
+
+        The former is what a busy connection does all day, so it stands here in one piece.
+        """
+        known = self.repeated
+        if known is None:
+            self.parse(data)
+            return
+        end = data.find(b" ", known.begin)
+        if len(data) - end != known.size or not data.startswith(known.rest, end) or not data.startswith(known.method):
+            self.differ(data)
+            return
+        try:
+            target = data[known.begin : end].decode("ascii")
+            path, _, query = target.partition("?")
+            path, parts, plan = _find(self.surface.wires[known.verb], path)
+        except ValueError:
+            self.differ(data)
+            return
+        if plan is None or plan.run is None or known.length > plan.max_body or not is_plain(target):
+            self.differ(data)
+            return
+        timer = self.timeout_keep_alive_task
+        if timer is not None:
+            timer.cancel()
+            self.timeout_keep_alive_task = None
+        if self.unlike:
+            self.unlike = 0
+        scope: Any = {}
+        previous: Any = self.cycle
+        request = WireRequest(
+            self, plan, known.fields, known.headers, path, parts, query.encode(),
+            data[-known.length :] if known.length else b"", scope, self.client, self.scheme or "http",
+        )  # fmt: skip
+        self.scope = scope
+        self.cycle = request  # type: ignore[assignment]  # it stands for a cycle
+        if previous.response_complete:
+            self.active = request
+            request.task = self.make_task(plan.run(request), loop=self.loop, name=plan.name)
+        else:
+            self.queue(request, previous)
+
+    def differ(self, data: bytes) -> None:
+        """Parse *data*, which is not what was expected."""
+        self.repeated = None
+        self.unlike += 1
+        self.parse(data)
+
+    def parse(self, data: bytes) -> None:
+        """Parse *data*, and remember its head if it is one plain request."""
+        before: Any = self.cycle
+        begins = self.scope is None if before is None else self.scope is before.scope and not before.more_body
+        _data_received(self, data)
+        request: Any = self.cycle
+        if not begins or request is before or type(request) is not WireRequest or self.unlike >= TRIES:
+            return
+        parser = cast("httptools.HttpRequestParser | None", self.parser)
+        if request.more_body or request.scope is not self.scope or not request.keep_alive or parser is None:
+            return
+        self.repeated = learn(parser.get_method(), data, request.fields, request.headers, len(request.body))
 
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made only for one that goes the ASGI way."""
@@ -200,7 +268,7 @@ class WireProtocol(BoundedProtocol):
             return None
         raw_path, _, query = url.partition(b"?")
         try:
-            path, parts, plan = _find(matcher, raw_path)
+            path, parts, plan = _find(matcher, raw_path.decode("ascii"))
         except ValueError:
             return None
         if plan is None or plan.run is None:
@@ -208,7 +276,10 @@ class WireProtocol(BoundedProtocol):
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > min(plan.max_body, MAX_BODY)):
             return None
-        return WireRequest(self, plan.run, headers, path, parts, query)
+        return WireRequest(
+            self, plan, fields, headers, path, parts, query, b"", self.scope, self.client, self.scheme or "http",
+            keep_alive=parser.should_keep_alive(), previous=self.cycle, more_body=True,
+        )  # fmt: skip
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
@@ -230,14 +301,20 @@ class WireProtocol(BoundedProtocol):
         if previous is None or previous.response_complete:
             self.start(request)
         else:
-            self.stay_after(previous)
-            self.flow.pause_reading()
-            self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]  # it stands for a cycle
+            self.queue(request, previous)
+
+    def queue(self, request: WireRequest, previous: Any) -> None:
+        """Let *request* wait until *previous* and those before it have been answered."""
+        self.stay_after(previous)
+        self.flow.pause_reading()
+        self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]  # it stands for a cycle
 
     def start(self, request: WireRequest) -> None:
         """Run the plan of *request* in a task of its own."""
         self.active = request
-        request.task = _start(request.run(request), self.loop)
+        plan = request.plan
+        coroutine = plan.run(request)  # type: ignore[misc]  # there is no request for a plan without
+        request.task = self.make_task(coroutine, loop=self.loop, name=plan.name)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Start a queued request, whichever way it goes."""
@@ -246,41 +323,28 @@ class WireProtocol(BoundedProtocol):
         else:
             _start_asgi(self, cycle, app)
 
-    def answer(self, request: WireRequest, status: int, fields: bytes, body: bytes, *, dated: bool = False) -> None:
+    def answer(self, request: WireRequest, status: int, fields: bytes, body: bytes, *, dated: bool) -> None:
         """Write an answer in one piece and begin the next queued request; one that is *dated* has a date of its own."""
         request.response_complete = True
         transport = self.transport
         if transport.is_closing():
             return
-        state = self.server_state
+        if self.draining and self.scope is request.scope:
+            request.keep_alive = False  # unless another request has begun to come
+        state, standing = self.server_state, self.standing
         state.total_requests += 1
-        standing = self.standing
         if standing.source is not state.default_headers:
             standing.refresh(state.default_headers)
-        lines = standing.undated if dated else standing.lines
+        head = STATUS_LINE[status] + (standing.undated if dated else standing.lines)
         if not request.keep_alive:
-            transport.write(b"%b%b%bconnection: close\r\n\r\n%b" % (STATUS_LINE[status], lines, fields, body))
+            transport.write(b"".join((head, fields, b"connection: close\r\n\r\n", body)))
             transport.close()
             return
-        transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], lines, fields, body))
+        transport.write(b"".join((head, fields, b"\r\n", body)))
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-
-    def answer_last(
-        self, request: WireRequest, status: int, fields: bytes, body: bytes, *, dated: bool = False
-    ) -> None:
-        """Answer as `answer` does, and end the connection unless another request has begun to come."""
-        if self.scope is request.scope:
-            request.keep_alive = False
-        _answer(self, request, status, fields, body, dated=dated)
-
-    @classmethod
-    def begin_drain(cls) -> None:
-        """Let every answer from now on end its connection; until then, none is asked whether it should."""
-        super().begin_drain()
-        cls.answer = cls.answer_last  # type: ignore[method-assign]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the call whose client has gone, and leave it with the server, which waits for its tasks when it stops."""
@@ -288,7 +352,7 @@ class WireProtocol(BoundedProtocol):
         if request is not None and request.task is not None and not request.task.done():
             self.tasks.add(request.task)
             request.task.add_done_callback(self.tasks.discard)
-            call: Call | None = getattr(request, "call", None)  # set by the plan if it is to be cancelled
+            call = request.call  # set by the plan if it is to be cancelled
             if call is not None and not request.response_complete:
                 call.end("disconnect", request.task)
         super().connection_lost(exc)
@@ -304,42 +368,35 @@ class WireProtocol(BoundedProtocol):
         if type(request) is WireRequest and self.scope is request.scope:
             if request.more_body:
                 return request, self.limits.body_seconds
-            return (request, self.limits.idle_seconds) if request.response_complete else None
+            if not request.response_complete:
+                return None
+            if self.repeated is not None and self.awaited is request:
+                self.repeated = None  # it has rested since the last look: what is kept for a busy one is given back
+            return request, self.limits.idle_seconds
         return super().owed()
 
 
-_answer = WireProtocol.answer
+def _by_factory(
+    coroutine: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, name: str
+) -> asyncio.Task[None]:
+    """Let the loop make a task as its users have asked it to."""
+    return loop.create_task(coroutine, name=name)
 
 
-def _find(matcher: Matcher, raw_path: bytes) -> tuple[str, list[str], Any]:
+def _find(matcher: Matcher, path: str) -> tuple[str, list[str], WirePlan | None]:
     """Return the decoded path, its parts and the target; as `Surface` finds them for ASGI.
 
     Raises:
-        ValueError: The path is not ASCII, or decodes to what is not UTF-8.
+        ValueError: The path decodes to what is not UTF-8.
     """
-    path = raw_path.decode("ascii")
     if "%" in path:
-        parts = split_raw(raw_path)
+        parts = split_raw(path.encode())
         return unquote(path), parts, matcher.target(parts)
     target = matcher.static.get(path)
     if target is not None:
         return path, NO_PARTS, target
     parts = path.split("/", 64)
     return path, parts, matcher.find(parts)
-
-
-def _start_later(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
-    return loop.create_task(coroutine)
-
-
-def _start_at_once(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
-    """Run the first step here and now: most plans that do not wait are answered within it."""
-    return asyncio.Task(coroutine, loop=loop, eager_start=True)  # type: ignore[call-arg]  # Python 3.12
-
-
-_start: Callable[[Coroutine[Any, Any, None], asyncio.AbstractEventLoop], asyncio.Task[None]] = (
-    _start_at_once if EAGER else _start_later
-)
 
 
 @dataclass(slots=True)
@@ -349,12 +406,20 @@ class StandingFields:
     source: list[tuple[bytes, bytes]]
     lines: bytes = b""
     undated: bytes = b""
+    heads: dict[int, bytes] = field(default_factory=dict)
+    """The status line and these fields, by status."""
+
+    def head(self, status: int) -> bytes:
+        """Return how an answer with *status* begins."""
+        head = self.heads[status] = STATUS_LINE[status] + self.lines
+        return head
 
     def refresh(self, source: list[tuple[bytes, bytes]]) -> None:
         """Encode *source*."""
         self.source = source
         self.lines = b"".join(b"%b: %b\r\n" % field for field in source)
         self.undated = b"".join(b"%b: %b\r\n" % field for field in source if field[0].lower() != b"date")
+        self.heads = {}
 
 
 def wire_protocol(limits: ConnectionLimits, surface: Surface) -> type[WireProtocol]:

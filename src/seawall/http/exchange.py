@@ -45,7 +45,7 @@ class RequestIds:
 
     def __call__(self) -> bytes:
         """Return an id no other call of any process has."""
-        return b"%b%x" % (self.prefix, self.number())
+        return b"%b%d" % (self.prefix, self.number())
 
     def accept(self, field: bytes) -> bytes:
         """Return the id a client sent in ``X-Request-ID``, or a new one if that cannot go into logs."""
@@ -142,7 +142,7 @@ def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inn
     name = writer.bind("operation_name", operation)
     writer.lines(
         'request_id = headers.get(b"x-request-id")',
-        f'request_id = b"%b%x" % ({prefix}, {number}()) if request_id is None else {accept}(request_id)',
+        f'request_id = b"%b%d" % ({prefix}, {number}()) if request_id is None else {accept}(request_id)',
         f"call = {call}(request_id, {name}, headers, {peer})",
         f"token = {writer.bind('enter', current.set)}(call)",
     )

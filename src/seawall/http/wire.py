@@ -32,10 +32,12 @@ class WirePlan:
     Args:
         run: The plan's coroutine function; None where the request must go the ASGI way.
         max_body: Bytes of body the operation accepts.
+        name: The operation's name.
     """
 
     run: Callable[[Any], Coroutine[Any, Any, None]] | None
     max_body: int
+    name: str
 
 
 class PlainRequest(Protocol):

@@ -124,7 +124,9 @@ def _count(
     base = writer.bind(f"{guard}_latency", baseline)
     monotonic = writer.bind("monotonic", clock.monotonic)
     rank = writer.bind(f"{guard}_rank", PRIORITIES.index(priority))
-    began, ended = f"{guard}_began", f"{guard}_ended"
+    began = f"{guard}_began"
+    # Nothing waits between the service's gate and the record, which need not look at the clock again then.
+    ended = writer.ended if guard == "admission" and writer.ended else f"{guard}_ended"
 
     def counted(lines: Callable[[], None]) -> None:
         with ExitStack() as stack:
@@ -133,11 +135,13 @@ def _count(
             lines()
 
     def enter() -> None:
-        writer.line(f"{began} = {monotonic}()")
+        writer.line(f"{began} = {writer.now or f'{monotonic}()'}")
         with writer.block(f"if {name}.in_flight >= {name}.most_{priority} or {began} > {name}.late_{priority}:"):
             writer.line(f"{began} = await {name}.enter(call, {rank}, {began})")
         with writer.block("else:"):
             writer.line(f"{name}.in_flight += 1")
+        if not condition:
+            writer.now = began
 
     def measure() -> None:
         writer.lines(

@@ -260,8 +260,9 @@ class Deadline:
             with writer.block("if sooner is not None:"):
                 writer.line(f"{running}[call] = {task}")
             return
+        now = writer.now or f"{writer.bind('monotonic', self._clock.monotonic)}()"
         writer.lines(
-            f"call.deadline = {writer.bind('monotonic', self._clock.monotonic)}() + {limit}",
+            f"call.deadline = {now} + {limit}",
             f"{running}[call] = {task}",
         )
         with writer.block(f"if {table}.idle:"):

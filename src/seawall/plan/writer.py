@@ -38,7 +38,8 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "answer_first", "body_read", "namespace", "sooner", "subject", "task")
+    __slots__ = ("_depth", "_ids", "_lines", "answer_first", "body_read", "ended", "namespace", "now", "sooner",
+                 "subject", "task")  # fmt: skip
 
     def __init__(self, subject: Subject | None = None) -> None:
         self.subject = subject or Subject()
@@ -51,6 +52,11 @@ class Writer:
         deadline of the call around this one. Empty where there is no such local."""
         self.answer_first: Callable[[], None] = _cannot
         """Writes the lines that send the answer in ``held`` before the call is over; the carrier's receiver sets it."""
+        self.now: str | None = None
+        """A local with the time on the service's clock, read a moment ago; None once a line has been written that may
+        wait. Looking at the clock is among the dearer things that a plan does."""
+        self.ended: str | None = None
+        """A local for when the call ended well, 0.0 until then; None where there is none."""
         self._lines: list[str] = []
         self._depth = 0
         self._ids: dict[tuple[str, int], str] = {}
@@ -58,6 +64,8 @@ class Writer:
 
     def line(self, text: str) -> None:
         """Write one line at the present depth."""
+        if "await " in text:
+            self.now = None
         self._lines.append("    " * self._depth + text)
 
     def lines(self, *texts: str) -> None:

@@ -62,7 +62,8 @@ class Record:
         recorder = Recorder(self, series, subject.method, subject.path)
         monotonic = writer.bind("monotonic", self.clock.monotonic)
         method, path = self._request(writer)
-        writer.line(f"record_began = {monotonic}()")
+        writer.lines(f"record_began = {monotonic}()", "ended = 0.0")
+        writer.now, writer.ended = "record_began", "ended"
         if series is not None:
             active = writer.bind("active", series.active)
             writer.line(f"{active}[0] += 1")
@@ -75,7 +76,7 @@ class Record:
         with writer.block("except BaseException as error:"):
             failed = writer.bind("record_failed", recorder.failed)
             writer.lines(f"{failed}(call, error, record_began, {method}, {path}, {span}, {outer})", "raise")
-        writer.lines(f"record_ended = {monotonic}()", "record_took = record_ended - record_began")
+        writer.lines(f"record_ended = ended or {monotonic}()", "record_took = record_ended - record_began")
         status = "200" if direct else "status"
         if series is not None:
             self._count(writer, series, method, status)
