@@ -168,7 +168,22 @@ class WireProtocol(BoundedProtocol):
             self.parse(data)
             return
         end = data.find(b" ", known.begin)
-        if len(data) - end != known.size or not data.startswith(known.rest, end) or not data.startswith(known.method):
+        if not data.startswith(known.rest, end) or not data.startswith(known.method):
+            self.differ(data)
+            return
+        begin, tail = end + known.size, known.tail
+        if tail is None:
+            fields, headers, size, body = known.fields, known.headers, 0, b""
+        else:
+            # All but the length of the body is as it was.
+            length = data[begin : (begin := data.find(b"\r", begin))]
+            head = known.heads.get(length) or known.head(length)
+            if head is None or not data.startswith(tail, begin):
+                self.differ(data)
+                return
+            fields, headers, size = head
+            body = data[begin + len(tail) :]
+        if len(data) != begin + size:
             self.differ(data)
             return
         try:
@@ -178,7 +193,7 @@ class WireProtocol(BoundedProtocol):
         except ValueError:
             self.differ(data)
             return
-        if plan is None or plan.run is None or known.length > plan.max_body or not is_plain(target):
+        if plan is None or plan.run is None or len(body) > plan.max_body or not is_plain(target):
             self.differ(data)
             return
         timer = self.timeout_keep_alive_task
@@ -189,10 +204,8 @@ class WireProtocol(BoundedProtocol):
             self.unlike = 0
         scope: Any = {}
         previous: Any = self.cycle
-        request = WireRequest(
-            self, plan, known.fields, known.headers, path, parts, query.encode(),
-            data[-known.length :] if known.length else b"", scope, self.client, self.scheme or "http",
-        )  # fmt: skip
+        client, scheme = self.client, self.scheme or "http"
+        request = WireRequest(self, plan, fields, headers, path, parts, query.encode(), body, scope, client, scheme)
         self.scope = scope
         self.cycle = request  # type: ignore[assignment]  # it stands for a cycle
         if previous.response_complete:

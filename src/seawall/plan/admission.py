@@ -125,7 +125,7 @@ def _count(
     monotonic = writer.bind("monotonic", clock.monotonic)
     rank = writer.bind(f"{guard}_rank", PRIORITIES.index(priority))
     began = f"{guard}_began"
-    # Nothing waits between the service's gate and the record, which need not look at the clock again then.
+    # Where nothing waits between the service's gate and the record, that one need not look at the clock again.
     ended = writer.ended if guard == "admission" and writer.ended else f"{guard}_ended"
 
     def counted(lines: Callable[[], None]) -> None:
@@ -151,6 +151,7 @@ def _count(
         )
         with writer.block(f"if {ended} > {name}.look_at:"):
             writer.line(f"{name}.look({ended})")
+        writer.now = ended
 
     def leave() -> None:
         writer.line(f"{name}.in_flight -= 1")

@@ -76,7 +76,8 @@ class Record:
         with writer.block("except BaseException as error:"):
             failed = writer.bind("record_failed", recorder.failed)
             writer.lines(f"{failed}(call, error, record_began, {method}, {path}, {span}, {outer})", "raise")
-        writer.lines(f"record_ended = ended or {monotonic}()", "record_took = record_ended - record_began")
+        now = f"ended or {monotonic}()" if writer.now == "ended" else f"{monotonic}()"
+        writer.lines(f"record_ended = {now}", "record_took = record_ended - record_began")
         status = "200" if direct else "status"
         if series is not None:
             self._count(writer, series, method, status)
