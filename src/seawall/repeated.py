@@ -1,9 +1,9 @@
-"""Heads that a connection repeats: they are parsed once.
+"""Heads that are sent again: they are parsed once.
 
-A client on a connection that is kept alive sends the same header fields with almost every request; what changes is
-the target. So the fields of a plain request are remembered with their bytes, and a request that comes whole, with
-exactly these bytes behind its target, has been read and checked already: it cannot mean anything else than it did.
-Whatever differs by one byte goes to the parser; only the length of a body may be another one.
+A client sends the same header fields with almost every request of a connection; what changes is the target. So the
+fields of a plain request are remembered with their bytes, and a request that comes whole, with exactly these bytes
+behind its target, has been read and checked already: it cannot mean anything else than it did. Whatever differs by one
+byte goes to the parser; only the length of a body may be another one.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import re
 
 import msgspec
 
-__all__ = ["MAX_HEAD", "Repeated", "is_plain", "learn"]
+__all__ = ["MAX_HEAD", "KnownHeads", "Repeated", "is_plain", "learn"]
 
 MAX_HEAD = 2048
-"""Bytes of header fields that are remembered for a connection while it is busy."""
+"""Bytes of header fields that are remembered."""
 
 MAX_DIGITS = 9
 """Digits of the length of a body."""
+MAX_KNOWN = 1024
+"""Heads that are remembered altogether."""
 MAX_HEADS = 16
 """Lengths of bodies for which the fields are kept."""
 
@@ -70,6 +72,43 @@ class Repeated(msgspec.Struct, frozen=True, eq=False):
         if len(self.heads) < MAX_HEADS:
             self.heads[length] = head
         return head
+
+
+class KnownHeads:
+    """The heads that were sent lately, on whatever connection: a proxy sends those of many clients on one."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes], Repeated] = {}
+
+    def find(self, data: bytes) -> Repeated | None:
+        """Return what is known of the head with which *data* begins, if it is known."""
+        method = data.find(b" ") + 1
+        end = data.find(b" ", method)
+        head = data.find(b"\r\n\r\n", end, end + MAX_HEAD)
+        return self._known.get((data[:method], data[end : head + 4])) if 0 < method <= end <= head else None
+
+    def learn(
+        self, verb: bytes, data: bytes, fields: Fields, headers: dict[bytes, bytes], length: int
+    ) -> Repeated | None:
+        """Remember the head of a request that the parser has taken, if *data* is that request and nothing else.
+
+        Args:
+            verb: The request's method.
+            data: The bytes among which the parser has found the request.
+            fields: Its header fields, names in lower case.
+            headers: The same by name.
+            length: Bytes of its body.
+        """
+        found = learn(verb, data, fields, headers, length)
+        if found is not None:
+            known = self._known
+            if len(known) >= MAX_KNOWN:
+                del known[next(iter(known))]
+            end = data.find(b" ", found.begin)
+            known[found.method, data[end : len(data) - length]] = found
+        return found
 
 
 def learn(verb: bytes, data: bytes, fields: Fields, headers: dict[bytes, bytes], length: int) -> Repeated | None:

@@ -4,8 +4,8 @@ uvicorn's protocol builds a scope, an event and a cycle for each request, and th
 messages through as many coroutines. A plan compiled for ``wire`` needs none of that: the parser's output is
 handed to it in one small object, in one task, and the answer is one write. Whatever is not plain goes the ASGI way,
 through the protocol this one is built on: other methods, mounts, forms, streams, upgrades, HTTP/1.0, chunked
-bodies, ``Expect``, bodies larger than a few hundred kilobytes. A head that the connection has sent before is not parsed
-again; see `seawall.repeated`.
+bodies, ``Expect``, bodies larger than a few hundred kilobytes. A head that was sent before is not parsed again; see
+`seawall.repeated`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from seawall.http.dispatch import Matcher, split_raw
 from seawall.http.exchange import merge_fields
 from seawall.http.surface import NO_PARTS, Surface
 from seawall.http.wire import EAGER, WirePlan
+from seawall.problems import Problem
 from seawall.protocol import BoundedProtocol, ConnectionLimits
-from seawall.repeated import Repeated, is_plain, learn
+from seawall.repeated import KnownHeads, Repeated, is_plain
 
 __all__ = ["WireProtocol", "WireRequest", "wire_protocol"]
 
@@ -36,7 +37,7 @@ MAX_BODY = 256 * 1024
 """Bytes; a larger body goes the ASGI way, where it is read piece by piece under flow control."""
 
 TRIES = 8
-"""How many requests in a row may differ in their heads before a connection is taken for one that repeats none."""
+"""How many requests in a row may have new heads before a connection is taken for one on which all are new."""
 
 MakeTask = Callable[..., asyncio.Task[None]]
 
@@ -144,10 +145,11 @@ class WireProtocol(BoundedProtocol):
     standing: StandingFields
     active: WireRequest | None = None
     """The request that is being answered the short way; keeps its task from being collected."""
+    known: KnownHeads
     repeated: Repeated | None = None
     """What the last request, complete and plain, had besides its target and its body."""
     unlike = 0
-    """How many requests in a row had another head than the one before."""
+    """How many requests in a row had heads that nobody had sent before."""
     make_task: MakeTask = staticmethod(_make_task)
     """Makes the task of a call. With Python 3.12 its first step runs here and now: most plans that do not wait are
     answered within it. Asking the loop for it would cost as much again: for a number in its name, above all."""
@@ -159,18 +161,20 @@ class WireProtocol(BoundedProtocol):
         _connection_made(self, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take *data* as one more request with a head known already, or parse it.
-
-        The former is what a busy connection does all day, so it stands here in one piece.
-        """
+        """Take *data* as one more request with a head known already, or parse it."""
         known = self.repeated
-        if known is None:
-            self.parse(data)
-            return
+        if known is None or not self.take(known, data):
+            self.find(data)
+
+    def take(self, known: Repeated, data: bytes) -> bool:
+        """Begin the request that *data* is, whole, if it has the head *known*; return whether that was so.
+
+        This is what a busy connection does all day, so it stands here in one piece. It may be called only where a
+        request begins.
+        """
         end = data.find(b" ", known.begin)
         if not data.startswith(known.rest, end) or not data.startswith(known.method):
-            self.differ(data)
-            return
+            return False
         begin, tail = end + known.size, known.tail
         if tail is None:
             fields, headers, size, body = known.fields, known.headers, 0, b""
@@ -179,23 +183,22 @@ class WireProtocol(BoundedProtocol):
             length = data[begin : (begin := data.find(b"\r", begin))]
             head = known.heads.get(length) or known.head(length)
             if head is None or not data.startswith(tail, begin):
-                self.differ(data)
-                return
+                return False
             fields, headers, size = head
             body = data[begin + len(tail) :]
         if len(data) != begin + size:
-            self.differ(data)
-            return
+            return False
+        matcher = self.surface.wires.get(known.verb)
+        if matcher is None:
+            return False
         try:
             target = data[known.begin : end].decode("ascii")
             path, _, query = target.partition("?")
-            path, parts, plan = _find(self.surface.wires[known.verb], path)
+            path, parts, plan = _find(matcher, path)
         except ValueError:
-            self.differ(data)
-            return
+            return False
         if plan is None or plan.run is None or len(body) > plan.max_body or not is_plain(target):
-            self.differ(data)
-            return
+            return False
         timer = self.timeout_keep_alive_task
         if timer is not None:
             timer.cancel()
@@ -208,30 +211,40 @@ class WireProtocol(BoundedProtocol):
         request = WireRequest(self, plan, fields, headers, path, parts, query.encode(), body, scope, client, scheme)
         self.scope = scope
         self.cycle = request  # type: ignore[assignment]  # it stands for a cycle
-        if previous.response_complete:
+        if previous is None or previous.response_complete:
             self.active = request
             request.task = self.make_task(plan.run(request), loop=self.loop, name=plan.name)
         else:
             self.queue(request, previous)
+        return True
 
-    def differ(self, data: bytes) -> None:
-        """Parse *data*, which is not what was expected."""
-        self.repeated = None
-        self.unlike += 1
-        self.parse(data)
-
-    def parse(self, data: bytes) -> None:
-        """Parse *data*, and remember its head if it is one plain request."""
+    def find(self, data: bytes) -> None:
+        """Take *data* as a request with a head that any connection has sent, or parse it and remember its head."""
         before: Any = self.cycle
         begins = self.scope is None if before is None else self.scope is before.scope and not before.more_body
+        if not begins or self.unlike >= TRIES:
+            self.repeated = None
+            _data_received(self, data)
+            return
+        known = self.known.find(data)
+        if known is not None and self.take(known, data):
+            self.repeated = known
+            return
+        self.repeated = None
         _data_received(self, data)
         request: Any = self.cycle
-        if not begins or request is before or type(request) is not WireRequest or self.unlike >= TRIES:
+        if request is before or type(request) is not WireRequest or request.more_body or not request.keep_alive:
             return
         parser = cast("httptools.HttpRequestParser | None", self.parser)
-        if request.more_body or request.scope is not self.scope or not request.keep_alive or parser is None:
-            return
-        self.repeated = learn(parser.get_method(), data, request.fields, request.headers, len(request.body))
+        if request.scope is self.scope and parser is not None:
+            self.unlike += 1
+            verb = parser.get_method()
+            self.repeated = self.known.learn(verb, data, request.fields, request.headers, len(request.body))
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer *problem* and close the connection; what comes behind it is the parser's, which takes no more."""
+        self.repeated, self.unlike = None, TRIES
+        super().refuse(problem)
 
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made only for one that goes the ASGI way."""
@@ -442,6 +455,7 @@ def wire_protocol(limits: ConnectionLimits, surface: Surface) -> type[WireProtoc
         "hosts": Hosts(),
         "surface": surface,
         "standing": StandingFields([]),
+        "known": KnownHeads(),
         "__doc__": WireProtocol.__doc__,
     }
     return type("WireProtocol", (WireProtocol,), dict(members))
