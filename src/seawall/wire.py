@@ -28,7 +28,7 @@ from seawall.http.exchange import merge_fields
 from seawall.http.surface import NO_PARTS, Surface
 from seawall.http.wire import EAGER, WirePlan
 from seawall.protocol import BoundedProtocol, ConnectionLimits
-from seawall.repeated import Repeated, is_plain, learn
+from seawall.repeated import MAX_DIGITS, Repeated, is_plain, learn
 
 __all__ = ["WireProtocol", "WireRequest", "wire_protocol"]
 
@@ -140,17 +140,24 @@ class WireRequest(msgspec.Struct, eq=False):
 class WireProtocol(BoundedProtocol):
     """uvicorn's protocol, made finite, with a short way for plain requests. Use `wire_protocol`."""
 
+    __slots__ = ("active", "repeated", "unlike")
+
     surface: Surface
     standing: StandingFields
-    active: WireRequest | None = None
+    active: WireRequest | None
     """The request that is being answered the short way; keeps its task from being collected."""
-    repeated: Repeated | None = None
+    repeated: Repeated | None
     """What the last request, complete and plain, had besides its target and its body."""
-    unlike = 0
+    unlike: int
     """How many requests in a row had another head than the one before."""
     make_task: MakeTask = staticmethod(_make_task)
     """Makes the task of a call. With Python 3.12 its first step runs here and now: most plans that do not wait are
     answered within it. Asking the loop for it would cost as much again: for a number in its name, above all."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.active = self.repeated = None
+        self.unlike = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Serve the connection; where the loop has a task factory of its own, that one makes the tasks."""
@@ -172,24 +179,25 @@ class WireProtocol(BoundedProtocol):
             self.differ(data)
             return
         begin, tail = end + known.size, known.tail
-        if tail is None:
-            fields, headers, size, body = known.fields, known.headers, 0, b""
-        else:
+        fields, headers, body = known.fields, known.headers.copy(), b""
+        if tail is not None:
             # All but the length of the body is as it was.
             length = data[begin : (begin := data.find(b"\r", begin))]
-            head = known.heads.get(length) or known.head(length)
-            if head is None or not data.startswith(tail, begin):
+            body = data[begin + len(tail) :]
+            if not data.startswith(tail, begin) or length != b"%d" % len(body) or len(body) > MAX_BODY:
                 self.differ(data)
                 return
-            fields, headers, size = head
-            body = data[begin + len(tail) :]
-        if len(data) != begin + size:
+            begin = len(data)
+            if length != known.length:
+                fields = known.other(length, headers)
+        matcher = self.surface.wires.get(known.verb)
+        if matcher is None or len(data) != begin:
             self.differ(data)
             return
         try:
             target = data[known.begin : end].decode("ascii")
             path, _, query = target.partition("?")
-            path, parts, plan = _find(self.surface.wires[known.verb], path)
+            path, parts, plan = _find(matcher, path)
         except ValueError:
             self.differ(data)
             return
@@ -231,7 +239,10 @@ class WireProtocol(BoundedProtocol):
         parser = cast("httptools.HttpRequestParser | None", self.parser)
         if request.more_body or request.scope is not self.scope or not request.keep_alive or parser is None:
             return
-        self.repeated = learn(parser.get_method(), data, request.fields, request.headers, len(request.body))
+        # The length of another body may have more digits, and may not make the fields more than there may be.
+        room = self.limits.field_bytes - MAX_DIGITS
+        fields = request.fields
+        self.repeated = learn(parser.get_method(), data, fields, merge_fields(fields), len(request.body), room)
 
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made only for one that goes the ASGI way."""
@@ -383,10 +394,17 @@ class WireProtocol(BoundedProtocol):
                 return request, self.limits.body_seconds
             if not request.response_complete:
                 return None
-            if self.repeated is not None and self.awaited is request:
-                self.repeated = None  # it has rested since the last look: what is kept for a busy one is given back
+            if self.awaited is request:
+                self.rest(request)
             return request, self.limits.idle_seconds
         return super().owed()
+
+    def rest(self, request: WireRequest) -> None:
+        """Give back what a connection that has rested since the last look keeps: *request* was its last."""
+        self.repeated = None
+        if request.task is not None and request.task.done():
+            request.task = None
+            request.fields, request.headers, request.body = [], {}, b""
 
 
 def _by_factory(
