@@ -1,7 +1,8 @@
-"""Memory of a connection that rests: RSS of the server with 2,000 kept connections, each after one request.
+"""Memory of a connection that rests: RSS of the server with 2,000 kept connections, each after one request or several.
 
-Run it with ``python benchmarks/idle_memory.py``. It compares ``seawall run`` on both carriers with plain uvicorn and an
-application that does nothing, all on the same event loop and parser, and prints one JSON line for each.
+Run it with ``python benchmarks/idle_memory.py``; ``REQUESTS=5`` makes five on each. It compares ``seawall run`` on both
+carriers with plain uvicorn and an application that does nothing, all on the same event loop and parser, and
+prints one JSON line for each.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ import time
 from pathlib import Path
 
 CONNECTIONS = int(os.environ.get("CONNECTIONS", "2000"))
+REQUESTS = int(os.environ.get("REQUESTS", "1"))
+"""Requests on each connection before it rests."""
+WAVE = 250
+"""Connections between two pauses, in which the server gives back what it keeps for connections that are busy."""
+PAUSE = 2.5
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
 WARM = 200
 """Connections before the first measurement, so that what is made once is made."""
@@ -58,7 +64,8 @@ def measure(name: str, command: list[str], variables: dict[str, str], folder: st
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "SEAWALL_SERVER_KEEP_ALIVE": "600", "PYTHONPATH": folder, **variables}
+    path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "SEAWALL_SERVER_KEEP_ALIVE": "600", "PYTHONPATH": path, **variables}
     process = subprocess.Popen(
         [*command, "--port", str(port)],
         cwd=folder,
@@ -71,7 +78,8 @@ def measure(name: str, command: list[str], variables: dict[str, str], folder: st
 
             def connect() -> None:
                 connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-                ask(connection)
+                for _ in range(REQUESTS):
+                    ask(connection)
 
             for _ in range(100):
                 with contextlib.suppress(OSError):
@@ -80,10 +88,13 @@ def measure(name: str, command: list[str], variables: dict[str, str], folder: st
                 time.sleep(0.1)
             for _ in range(WARM):
                 connect()
+            time.sleep(PAUSE)
             before = resident(process.pid)
-            for _ in range(CONNECTIONS):
+            for number in range(CONNECTIONS):
+                if number % WAVE == 0:
+                    time.sleep(PAUSE)
                 connect()
-            time.sleep(1.5)
+            time.sleep(PAUSE)
             after = resident(process.pid)
     finally:
         process.terminate()
@@ -91,6 +102,7 @@ def measure(name: str, command: list[str], variables: dict[str, str], folder: st
     return {
         "server": name,
         "connections": CONNECTIONS,
+        "requests": REQUESTS,
         "bytes_per_connection": round((after - before) / CONNECTIONS),
         "resident_mib": round(after / 1024**2, 1),
     }

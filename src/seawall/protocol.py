@@ -68,16 +68,22 @@ class ConnectionLimits:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with an end to everything. Use `bounded_protocol`, which knows the limits."""
+    """uvicorn's protocol with an end to everything. Use `bounded_protocol`, which knows the limits.
+
+    What each connection comes to have has a slot: its other attributes are nearly as many as the 30 for which
+    instances share the table of their names, and a table of its own costs a connection a kilobyte.
+    """
+
+    __slots__ = ("answering", "awaited", "unparsed", "unread", "waited")
 
     limits: ConnectionLimits
     parser: httptools.HttpRequestParser
     hosts: Hosts
     fault: str | None = None
     """What is wrong with a head that the parser has taken."""
-    unparsed = 0
+    unparsed: int
     """Bytes since a head or a piece of a body was last complete: what the parser holds is never more."""
-    awaited: object | None = None
+    awaited: object | None
     """What `sweep` found the client to owe when it last came by."""
     draining = False
     """Whether the server is about to stop, so that every answer ends its connection; set on the class."""
@@ -85,12 +91,17 @@ class BoundedProtocol(HttpToolsProtocol):
     """The exchange whose answer was chosen to end the connection, for that reason."""
     refused = False
     """Whether the last answer of this connection has been given, before its time."""
-    answering: Any = None
+    answering: Any
     """The exchange that is being answered the ASGI way; others may be queued behind it."""
-    waited = 0.0
+    waited: float
     """Seconds for which it has been owing the same."""
-    unread: tuple[float, int, int] | None = None
+    unread: tuple[float, int, int] | None
     """While bytes wait to be sent: the seconds of this round, the bytes taken in it, and those left by `sweep`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.unparsed, self.waited = 0, 0.0
+        self.awaited = self.answering = self.unread = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Serve the connection, unless there are too many."""
@@ -185,7 +196,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def too_large(self) -> Problem:
         """Return the problem for a head, or trailers, without an end."""
         text = f"A request may have {self.limits.head_bytes} bytes besides its body."
-        is_target = cast("object", self.scope) is not None and 2 * len(self.url) > self.unparsed
+        scope, cycle = cast("object", self.scope), cast("RequestResponseCycle | None", self.cycle)
+        begun = scope is not None and (cycle is None or cycle.scope is not scope)  # or the target is one of before
+        is_target = begun and 2 * len(self.url) > self.unparsed
         return UriTooLong(text) if is_target else HeadersTooLarge(text)
 
     @classmethod
@@ -229,8 +242,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """
         waiting, before = self.transport.get_write_buffer_size(), self.unread
         if waiting == 0 or before is None or waiting > before[2]:
-            if waiting or before is not None:
-                self.unread = (0.0, 0, waiting) if waiting else None
+            self.unread = (0.0, 0, waiting) if waiting else None
             return False
         limit = self.limits.write_seconds
         waited, taken = before[0] + seconds, before[1] + before[2] - waiting
@@ -355,11 +367,7 @@ def sweep(state: ServerState, seconds: float) -> None:
         owed = connection.owed()
         awaited, limit = owed if owed is not None else (None, 0.0)
         if awaited is None or connection.awaited is not awaited:
-            # Only what changes is set: each attribute that a connection has of its own costs memory while it rests.
-            if connection.awaited is not awaited:
-                connection.awaited = awaited
-            if connection.waited:
-                connection.waited = 0.0
+            connection.awaited, connection.waited = awaited, 0.0
             continue
         connection.waited += seconds
         if connection.waited < limit:

@@ -29,7 +29,7 @@ from seawall.http.surface import NO_PARTS, Surface
 from seawall.http.wire import EAGER, WirePlan
 from seawall.problems import Problem
 from seawall.protocol import BoundedProtocol, ConnectionLimits
-from seawall.repeated import KnownHeads, Repeated, is_plain
+from seawall.repeated import MAX_DIGITS, KnownHeads, Repeated, is_plain
 
 __all__ = ["WireProtocol", "WireRequest", "wire_protocol"]
 
@@ -141,18 +141,25 @@ class WireRequest(msgspec.Struct, eq=False):
 class WireProtocol(BoundedProtocol):
     """uvicorn's protocol, made finite, with a short way for plain requests. Use `wire_protocol`."""
 
+    __slots__ = ("active", "repeated", "unlike")
+
     surface: Surface
     standing: StandingFields
-    active: WireRequest | None = None
+    active: WireRequest | None
     """The request that is being answered the short way; keeps its task from being collected."""
     known: KnownHeads
-    repeated: Repeated | None = None
+    repeated: Repeated | None
     """What the last request, complete and plain, had besides its target and its body."""
-    unlike = 0
+    unlike: int
     """How many requests in a row had heads that nobody had sent before."""
     make_task: MakeTask = staticmethod(_make_task)
     """Makes the task of a call. With Python 3.12 its first step runs here and now: most plans that do not wait are
     answered within it. Asking the loop for it would cost as much again: for a number in its name, above all."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.active = self.repeated = None
+        self.unlike = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Serve the connection; where the loop has a task factory of its own, that one makes the tasks."""
@@ -176,20 +183,18 @@ class WireProtocol(BoundedProtocol):
         if not data.startswith(known.rest, end) or not data.startswith(known.method):
             return False
         begin, tail = end + known.size, known.tail
-        if tail is None:
-            fields, headers, size, body = known.fields, known.headers, 0, b""
-        else:
+        fields, headers, body = known.fields, known.headers.copy(), b""
+        if tail is not None:
             # All but the length of the body is as it was.
             length = data[begin : (begin := data.find(b"\r", begin))]
-            head = known.heads.get(length) or known.head(length)
-            if head is None or not data.startswith(tail, begin):
-                return False
-            fields, headers, size = head
             body = data[begin + len(tail) :]
-        if len(data) != begin + size:
-            return False
+            if not data.startswith(tail, begin) or length != b"%d" % len(body) or len(body) > MAX_BODY:
+                return False
+            begin = len(data)
+            if length != known.length:
+                fields = known.other(length, headers)
         matcher = self.surface.wires.get(known.verb)
-        if matcher is None:
+        if matcher is None or len(data) != begin:
             return False
         try:
             target = data[known.begin : end].decode("ascii")
@@ -238,8 +243,9 @@ class WireProtocol(BoundedProtocol):
         parser = cast("httptools.HttpRequestParser | None", self.parser)
         if request.scope is self.scope and parser is not None:
             self.unlike += 1
-            verb = parser.get_method()
-            self.repeated = self.known.learn(verb, data, request.fields, request.headers, len(request.body))
+            # The length of another body may have more digits, and may not make the fields more than there may be.
+            room = self.limits.field_bytes - MAX_DIGITS
+            self.repeated = self.known.learn(parser.get_method(), data, request.fields, len(request.body), room)
 
     def refuse(self, problem: Problem) -> None:
         """Answer *problem* and close the connection; what comes behind it is the parser's, which takes no more."""
@@ -396,10 +402,17 @@ class WireProtocol(BoundedProtocol):
                 return request, self.limits.body_seconds
             if not request.response_complete:
                 return None
-            if self.repeated is not None and self.awaited is request:
-                self.repeated = None  # it has rested since the last look: what is kept for a busy one is given back
+            if self.awaited is request:
+                self.rest(request)
             return request, self.limits.idle_seconds
         return super().owed()
+
+    def rest(self, request: WireRequest) -> None:
+        """Give back what a connection that has rested since the last look keeps: *request* was its last."""
+        self.repeated = None
+        if request.task is not None and request.task.done():
+            request.task = None
+            request.fields, request.headers, request.body = [], {}, b""
 
 
 def _by_factory(

@@ -97,8 +97,6 @@ class ResponseCache:
         shown = writer.bind("Shown", Shown)
         writer.line(f"cached = {look}(cache_key, headers)")
         with writer.block("if cached is None:"):
-            # Conditions are taken out of the fields, which may be those of the connection's next request as well.
-            writer.line("headers = call.metadata = dict(headers)")
             writer.line(f"cached = await {begin}(cache_key, call, headers, path, parts)")
             with writer.block(f"if cached.__class__ is not {shown}:"):
                 writer.line("filling = cached")

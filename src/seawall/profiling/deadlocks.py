@@ -9,8 +9,8 @@ OR models at once). Time limits are not seen: a task found stuck may still be fr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -33,46 +33,47 @@ class Wait:
     """
 
     task: AnyTask
-    on: str
+    on: str = field(compare=False)  # what tasks are called, others being there, is no part of what it is
     shares: tuple[tuple[AnyTask, int], ...]
     needed: int
     ahead: AnyTask | None = None
     unknown: int = 0
 
 
-def joins(task: AnyTask, frames: Sequence[FrameType]) -> Wait | None:
+def joins(task: AnyTask, frames: Sequence[FrameType], name: Callable[[AnyTask], str]) -> Wait | None:
     """Return how *task*, which stands in *frames*, waits for other tasks; None where it waits for something else.
 
-    Seen are a task awaited directly, ``gather``, ``wait`` without a time limit and task groups.
+    Seen are a task awaited directly, ``gather``, ``wait`` without a time limit and task groups. *name* says what a task
+    is called.
     """
     waiter = getattr(task, "_fut_waiter", None)
     if isinstance(waiter, asyncio.Task):
-        return _join(task, [waiter])
+        return _join(task, [waiter], name)
     children = getattr(waiter, "_children", None)
     if children:
-        return _join(task, children)
+        return _join(task, children, name)
     if not frames or not frames[-1].f_code.co_filename.replace("\\", "/").endswith(_ASYNCIO):
         return None
-    name, values = frames[-1].f_code.co_name, frames[-1].f_locals
-    if name in ("__aexit__", "_aexit"):
-        return _join(task, getattr(values.get("self"), "_tasks", ()))
-    if name == "_wait" and values.get("timeout") is None:
-        return _join(task, values.get("fs", ()), every=values.get("return_when") == asyncio.ALL_COMPLETED)
+    function, values = frames[-1].f_code.co_name, frames[-1].f_locals
+    if function in ("__aexit__", "_aexit"):
+        return _join(task, getattr(values.get("self"), "_tasks", ()), name)
+    if function == "_wait" and values.get("timeout") is None:
+        return _join(task, values.get("fs", ()), name, every=values.get("return_when") == asyncio.ALL_COMPLETED)
     return None
 
 
 _ASYNCIO = ("asyncio/tasks.py", "asyncio/taskgroups.py")
 
 
-def _join(task: AnyTask, others: Iterable[Any], *, every: bool = True) -> Wait | None:
+def _join(task: AnyTask, others: Iterable[Any], name: Callable[[AnyTask], str], *, every: bool = True) -> Wait | None:
     awaited = [other for other in others if not other.done()]
     if not awaited or (not every and not all(isinstance(other, asyncio.Task) for other in awaited)):
         return None
     tasks = [other for other in awaited if isinstance(other, asyncio.Task)]
     if not tasks:
         return None
-    name = f"task {tasks[0].get_name()}" if len(tasks) == 1 else f"{len(tasks)} tasks"
-    return Wait(task, name, tuple((other, 1) for other in tasks), len(tasks) if every else 1)
+    on = f"task {name(tasks[0])}" if len(tasks) == 1 else f"{len(tasks)} tasks"
+    return Wait(task, on, tuple((other, 1) for other in tasks), len(tasks) if every else 1)
 
 
 def stuck(waits: Iterable[Wait]) -> dict[AnyTask, Wait]:

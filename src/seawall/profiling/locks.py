@@ -17,6 +17,7 @@ from typing import Any
 from seawall.concurrency.turns import LockState, Owned, Share
 from seawall.data.slots import Slots
 from seawall.profiling.deadlocks import Wait, cycles, joins, stuck
+from seawall.profiling.names import names_of
 from seawall.profiling.plain_locks import (
     Plain,
     entered_by,
@@ -44,7 +45,7 @@ class Party:
     """A task that holds a lock or waits for it.
 
     Args:
-        task: Its name.
+        task: Its name; of a call's task with the request.
         place: Its line nearest to that; of a holder of a lock that knows its holders, where it stands now.
         what: How it has it; empty where there is but one way.
         ended: Whether the task has ended: then it will not give the lock back.
@@ -219,74 +220,89 @@ def describe_locks(found: Sequence[Lock | Slots], monotonic: Callable[[], float]
         search_seconds: How long that took.
     """
     began = monotonic()
-    locks, stacks = _only_locks(found), _stacks()
+    locks, seen = _only_locks(found), _see()
     pools = describe_pools((each for each in found if isinstance(each, Slots)), began)
-    busy = _busy(locks, stacks)
-    left = _stuck(busy, stacks)
-    circles = tuple(_circle(each, stacks) for each in cycles(left)[:_MAX_CYCLES])
+    busy = _busy(locks, seen)
+    left = _stuck(busy, seen)
+    circles = tuple(_circle(each, seen) for each in cycles(left)[:_MAX_CYCLES])
     views = tuple(lock.view for lock in busy[:MAX_LOCKS])
     return LockReport(search_seconds, monotonic() - began, len(locks), len(busy), views, circles, len(left), pools)
 
 
 def find_circles(found: Sequence[Lock | Slots]) -> list[list[Wait]]:
     """Return the circles in which tasks of the running loop wait for each other, by locks and by being awaited."""
-    stacks = _stacks()
-    return cycles(_stuck(_busy(_only_locks(found), stacks), stacks))
+    seen = _see()
+    return cycles(_stuck(_busy(_only_locks(found), seen), seen))
 
 
 def _only_locks(found: Sequence[Lock | Slots]) -> list[Lock]:
     return [each for each in found if not isinstance(each, Slots)]
 
 
-Stacks = Mapping[asyncio.Task[Any], Sequence[FrameType]]
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The tasks of the running loop.
+
+    Args:
+        stacks: Where they stand.
+        names: What they are called.
+    """
+
+    stacks: Mapping[asyncio.Task[Any], Sequence[FrameType]]
+    names: Mapping[asyncio.Task[Any], str]
+
+    def name(self, task: asyncio.Task[Any]) -> str:
+        """Return what *task* is called, which may have ended."""
+        return self.names.get(task) or task.get_name()
 
 
-def _stacks() -> Stacks:
-    return {task: await_chain(task) for task in list(asyncio.all_tasks())[:_MAX_TASKS]}
+def _see() -> _Seen:
+    stacks = {task: await_chain(task) for task in list(asyncio.all_tasks())[:_MAX_TASKS]}
+    return _Seen(stacks, names_of(stacks))
 
 
-def _busy(locks: Sequence[Lock], stacks: Stacks) -> list[_Busy]:
+def _busy(locks: Sequence[Lock], seen: _Seen) -> list[_Busy]:
     """Return those of *locks* that are held or waited for, those first that most wait for."""
-    noted = [_noted(state, stacks) for lock in locks if isinstance(lock, Owned) for state in lock.states()]
+    noted = [_noted(state, seen) for lock in locks if isinstance(lock, Owned) for state in lock.states()]
     plain = [lock for lock in locks if not isinstance(lock, Owned) and is_busy(lock)]
-    return sorted([*noted, *_plain(plain, stacks)], key=lambda lock: lock.waiting, reverse=True)
+    return sorted([*noted, *_plain(plain, seen)], key=lambda lock: lock.waiting, reverse=True)
 
 
-def _stuck(busy: Sequence[_Busy], stacks: Stacks) -> Mapping[asyncio.Task[Any], Wait]:
-    waits = [wait for task, frames in stacks.items() if (wait := joins(task, frames)) is not None]
+def _stuck(busy: Sequence[_Busy], seen: _Seen) -> Mapping[asyncio.Task[Any], Wait]:
+    waits = [wait for task, frames in seen.stacks.items() if (wait := joins(task, frames, seen.name)) is not None]
     return stuck([*waits, *(wait for lock in busy for wait in lock.waits())])
 
 
-def _circle(waits: Sequence[Wait], stacks: Stacks) -> tuple[Stuck, ...]:
+def _circle(waits: Sequence[Wait], seen: _Seen) -> tuple[Stuck, ...]:
     return tuple(
         Stuck(
-            wait.task.get_name(),
+            seen.name(wait.task),
             wait.on,
-            waits[(number + 1) % len(waits)].task.get_name(),
-            tuple(place_of(frame) for frame in stacks.get(wait.task, ())),
+            seen.name(waits[(number + 1) % len(waits)].task),
+            tuple(place_of(frame) for frame in seen.stacks.get(wait.task, ())),
         )
         for number, wait in enumerate(waits)
     )
 
 
-def _noted(state: LockState, stacks: Stacks) -> _Busy:
+def _noted(state: LockState, seen: _Seen) -> _Busy:
     """Return a lock that has noted who has it."""
     return _Busy(
         state.name,
         state.free,
         len(state.waiters),
-        holders=[_party(share, stacks) for share in state.holders],
-        waiters=[_party(share, stacks) for share in state.waiters],
+        holders=[_party(share, seen) for share in state.holders],
+        waiters=[_party(share, seen) for share in state.waiters],
     )
 
 
-def _party(share: Share, stacks: Stacks) -> tuple[asyncio.Task[Any] | None, int, Party]:
+def _party(share: Share, seen: _Seen) -> tuple[asyncio.Task[Any] | None, int, Party]:
     task = share.task
     if task is None:
         return None, share.amount, Party("nobody's task", None, share.what)
-    own = [frame for frame in stacks.get(task, ()) if not _is_ours(frame)]
+    own = [frame for frame in seen.stacks.get(task, ()) if not _is_ours(frame)]
     place = place_of(own[-1]) if own else None
-    return task, share.amount, Party(task.get_name(), place, share.what, ended=task.done())
+    return task, share.amount, Party(seen.name(task), place, share.what, ended=task.done())
 
 
 def _is_ours(frame: FrameType) -> bool:
@@ -296,17 +312,17 @@ def _is_ours(frame: FrameType) -> bool:
 _OURS = ("seawall/concurrency/turns.py", "seawall/concurrency/locks.py", "seawall/concurrency/semaphore.py")
 
 
-def _plain(locks: Sequence[Plain], stacks: Stacks) -> Iterator[_Busy]:
+def _plain(locks: Sequence[Plain], seen: _Seen) -> Iterator[_Busy]:
     """Give locks of asyncio, with the tasks that are seen to be inside of them or to wait for them."""
     inside: dict[int, list[tuple[asyncio.Task[Any] | None, int, Party]]] = {id(lock): [] for lock in locks}
     waiting: dict[int, list[tuple[asyncio.Task[Any] | None, int, Party]]] = {id(lock): [] for lock in locks}
-    for task, frames in stacks.items() if locks else ():
+    for task, frames in seen.stacks.items() if locks else ():
         for lock, place in entered_by(task, frames):
             if id(lock) in inside:
-                inside[id(lock)].append((task, 1, Party(task.get_name(), place)))
+                inside[id(lock)].append((task, 1, Party(seen.name(task), place)))
         wanted = wanted_by(frames)
         if wanted is not None and id(wanted[0]) in waiting:
-            waiting[id(wanted[0])].append((task, 1, Party(task.get_name(), wanted[1])))
+            waiting[id(wanted[0])].append((task, 1, Party(seen.name(task), wanted[1])))
     for lock in locks:
         holders, held = inside[id(lock)], held_of(lock)
         unknown = None if held is None else max(0, held - len(holders))

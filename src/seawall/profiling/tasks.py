@@ -20,7 +20,7 @@ from seawall.clock import Clock
 from seawall.profiling.running import RunningCalls, call_of
 from seawall.profiling.stacks import MAX_DEPTH, Place, short_path, source_line
 
-__all__ = ["MAX_TASKS", "TaskReport", "TaskTable", "TaskView", "await_chain", "awaitables"]
+__all__ = ["MAX_TASKS", "TaskReport", "TaskTable", "TaskView", "await_chain", "awaitables", "call_in"]
 
 MAX_TASKS = 1_000
 """Tasks shown of one report; there may be more."""
@@ -167,7 +167,7 @@ class TaskTable:
         now: float,
     ) -> TaskView:
         frames = await_chain(task)
-        call = call or _call_in(frames) or call_of(task)
+        call = call or call_in(frames) or call_of(task)
         seconds = age if age is not None else now - self.seen[task] if task in self.seen else None
         return TaskView(
             id=numbers[task],
@@ -225,7 +225,7 @@ def _attribute(thing: Any, *names: str) -> Any:
     return next((value for name in names if (value := getattr(thing, name, None)) is not None), None)
 
 
-def _call_in(frames: Iterable[FrameType]) -> Call | None:
+def call_in(frames: Iterable[FrameType]) -> Call | None:
     """Return the call of the plan among *frames*: generated code, which names it."""
     for frame in frames:
         if frame.f_code.co_filename.startswith("<seawall"):

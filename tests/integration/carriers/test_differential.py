@@ -161,7 +161,7 @@ async def _ready(port: int) -> None:
     raise AssertionError(f"no server on port {port}")
 
 
-async def answer(port: int, *pieces: bytes, quiet: float = QUIET) -> bytes:
+async def answer(port: int, *pieces: bytes, quiet: float = QUIET, pause: float = 0.002) -> bytes:
     """Send *pieces*, a moment apart, and return everything that comes back, ``CLOSED`` at its end if it was closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -169,7 +169,7 @@ async def answer(port: int, *pieces: bytes, quiet: float = QUIET) -> bytes:
     try:
         for index, piece in enumerate(pieces):
             if index:
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(pause)
             writer.write(piece)
             await writer.drain()
         while True:
@@ -195,7 +195,9 @@ def same(raw: bytes) -> bytes:
     return re.sub(rb'"request_id":"(?!fixed-1)[^"]+"', b"", raw)
 
 
-async def compare(ports: tuple[int, int], *pieces: bytes, quiet: float = QUIET, times: int = 1) -> bytes:
+async def compare(
+    ports: tuple[int, int], *pieces: bytes, quiet: float = QUIET, times: int = 1, pause: float = 0.002
+) -> bytes:
     """Send *pieces* to both, and fail unless they answer the same; return the answer of ``wire``.
 
     An answer given before a request was complete can end its connection while the rest is on its way, and what is wrong
@@ -205,7 +207,7 @@ async def compare(ports: tuple[int, int], *pieces: bytes, quiet: float = QUIET, 
     given: tuple[set[bytes], set[bytes]] = (set(), set())
     wire = b""
     for _ in range(times):
-        wire, asgi = await asyncio.gather(*(answer(port, *pieces, quiet=quiet) for port in ports))
+        wire, asgi = await asyncio.gather(*(answer(port, *pieces, quiet=quiet, pause=pause) for port in ports))
         given[0].add(same(wire))
         given[1].add(same(asgi))
         if given[0] & given[1]:
@@ -218,6 +220,40 @@ async def compare(ports: tuple[int, int], *pieces: bytes, quiet: float = QUIET, 
 async def test_one_request(ports: tuple[int, int], name: str) -> None:
     received = await compare(ports, CASES[name])
     assert received.startswith(b"HTTP/1.1 "), received
+
+
+KEPT = {"get": CASES["get"], "post": CASES["post"], "fixed": request("GET", "/items/7")}
+"""What a connection repeats before something else comes: the wire carrier knows these heads then."""
+
+
+@pytest.mark.parametrize("kept", KEPT)
+async def test_after_requests_that_repeat(ports: tuple[int, int], kept: str) -> None:
+    """Each case as the second, third and fourth request of a connection that has repeated another before."""
+    gate = asyncio.Semaphore(30)
+
+    async def one(name: str, before: int) -> None:
+        async with gate:
+            # A moment between them: pieces that come together are no requests that come one by one.
+            pieces = [*[KEPT[kept]] * before, CASES[name], KEPT[kept]]
+            await compare(ports, *pieces, times=6, pause=0.03)
+
+    async with asyncio.TaskGroup() as group:
+        for name in CASES:
+            for before in (1, 2, 3):
+                group.create_task(one(name, before))
+
+
+async def test_each_case_three_times(ports: tuple[int, int]) -> None:
+    """What repeats itself is answered as it was the first time, whatever it is."""
+    gate = asyncio.Semaphore(30)
+
+    async def one(name: str) -> None:
+        async with gate:
+            await compare(ports, *[CASES[name]] * 3, times=6, pause=0.03)
+
+    async with asyncio.TaskGroup() as group:
+        for name in CASES:
+            group.create_task(one(name))
 
 
 @pytest.mark.parametrize("name", PIPELINES)
