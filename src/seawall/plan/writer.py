@@ -64,7 +64,7 @@ class Writer:
 
     def line(self, text: str) -> None:
         """Write one line at the present depth."""
-        if "await " in text:
+        if "await " in text or "async with " in text:
             self.now = None
         self._lines.append("    " * self._depth + text)
 
