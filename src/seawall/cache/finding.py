@@ -9,6 +9,7 @@ from seawall.cache.compression import Compression
 from seawall.cache.copies import Copies
 from seawall.cache.counts import Counts
 from seawall.cache.flights import AGAIN, Flight, Flights
+from seawall.cache.keep import WINDOW
 from seawall.cache.loads import Job, Loads
 from seawall.cache.options import CacheOptions
 from seawall.cache.shared import Shared, SharedOut
@@ -198,7 +199,11 @@ class Finding:
             return False
         if found.left > 0:
             self._counts.shared_hits += 1
-            soon = want.keep.refresh_now(found.left, found.took, self._random)
+            keep = want.keep
+            # Most are too far from their end to draw a lot, as they would be told.
+            soon = found.left <= WINDOW * keep.early * found.took and keep.refresh_now(
+                found.left, found.took, self._random
+            )
         elif found.left > -want.keep.stale_while_revalidate:
             self._counts.stale += 1
             soon = True

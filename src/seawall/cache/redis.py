@@ -66,7 +66,9 @@ class RedisStore:
     async def get(self, name: str) -> bytes | None:
         """Return what is kept under *name*; see `Getter.get`."""
         try:
-            client = self._connected()
+            client = self._client
+            if client is None or self._loop is not asyncio.get_running_loop():
+                client = self._connected()
             return await self._read(client, f"{self._entries}{_safe(name)}")
         except Exception as error:
             if "WRONGTYPE" in str(error):
