@@ -352,7 +352,7 @@ def main():
         from benchmarks.harness.paths import PYTHON
         from benchmarks.harness.setup import prepare_python
 
-        prepare_python()
+        prepare_python(None)
         sys.exit(subprocess.run([str(PYTHON), __file__, "--here", *sys.argv[1:]], check=False).returncode)
     logging.disable(logging.CRITICAL)
     found = contenders()

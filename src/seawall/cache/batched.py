@@ -109,7 +109,7 @@ class Batched(Generic[K, T]):
                 self._batch = batch = {}
             asked = batch.get(name)
             if asked is None:
-                asked = batch[name] = _Asked(item, Flight(name, self._flights))
+                asked = batch[name] = _Asked(item, Flight(name, self._flights.running))
             if leads:
                 await self._answer(cache, batch)
             value = await asked.flight.wait()

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+import msgspec
+
 from seawall.cache.codec import key_of
 
 __all__ = ["AGAIN", "Flight", "Flights"]
@@ -14,22 +16,26 @@ AGAIN: Any = object()
 """What a flight ends with that was cut short: whoever waited may begin another one."""
 
 
-class Flight:
-    """Something that one caller, or a task, finds out for all who want it."""
+class Flight(msgspec.Struct, eq=False):
+    """Something that one caller, or a task, finds out for all who want it.
 
-    __slots__ = ("_future", "_outcome", "_table", "name", "tags")
+    Args:
+        name: What is found out.
+        running: Where others find it while they may join.
+        tags: The tags of what is found out.
+        waiting: What those wait for who have joined; None while nobody has, as for most.
+    """
 
-    def __init__(self, name: str, table: Flights, tags: tuple[str, ...] = ()) -> None:
-        self.name = name
-        self.tags = tags
-        self._table = table
-        self._future: asyncio.Future[Any] | None = None  # most have nobody who waits
-        self._outcome: tuple[Any, Exception | None] | None = None
+    name: str
+    running: dict[str, Flight]
+    tags: tuple[str, ...] = ()
+    waiting: asyncio.Future[Any] | None = None
+    _outcome: tuple[Any, Exception | None] | None = None
 
     @property
     def present(self) -> bool:
         """Whether others may still join: nothing was invalidated under it."""
-        return self._table.running.get(self.name) is self
+        return self.running.get(self.name) is self
 
     async def wait(self) -> Any:
         """Return what is found out, or raise the error of that; `AGAIN` if it was cut short.
@@ -37,9 +43,9 @@ class Flight:
         The cancellation of one who waits changes nothing for the others.
         """
         if self._outcome is None:
-            if self._future is None:
-                self._future = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._future)
+            if self.waiting is None:
+                self.waiting = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self.waiting)
         value, error = self._outcome or (AGAIN, None)
         if error is not None:
             raise error
@@ -49,10 +55,10 @@ class Flight:
         """Tell all who wait; does nothing if they have been told."""
         if self._outcome is None:
             self._outcome = value, error
-            if self.present:
-                del self._table.running[self.name]
-            if self._future is not None and not self._future.done():
-                self._future.set_result(None)
+            if self.running.get(self.name) is self:
+                del self.running[self.name]
+            if self.waiting is not None and not self.waiting.done():
+                self.waiting.set_result(None)
 
 
 class Flights:
@@ -72,7 +78,7 @@ class Flights:
 
     def begin(self, name: str, tags: tuple[str, ...]) -> Flight:
         """Return a new flight, for a value with *tags*, that others join from now on."""
-        flight = self.running[name] = Flight(name, self, tags)
+        flight = self.running[name] = Flight(name, self.running, tags)
         return flight
 
     def spawn(self, work: Coroutine[Any, Any, None], flights: Sequence[Flight]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seawall.clock import Random
 from seawall.problems import DeclarationError
@@ -45,6 +45,8 @@ class Keep:
     errors: tuple[type[Exception], ...]
     jitter: float
     early: float
+    stale: float = field(repr=False, compare=False)
+    """Seconds a value may be of use after it has ceased to be fresh."""
 
     def __init__(
         self,
@@ -75,11 +77,7 @@ class Keep:
             raise DeclarationError(f"cache: early={early!r} must be finite, and 0 or more.")
         for name, value in values.items():
             object.__setattr__(self, name, value)
-
-    @property
-    def stale(self) -> float:
-        """Seconds a value may be of use after it has ceased to be fresh."""
-        return max(self.stale_while_revalidate, self.stale_if_error)
+        object.__setattr__(self, "stale", max(self.stale_while_revalidate, self.stale_if_error))
 
     def life(self, random: Random, *, negative: bool) -> float:
         """Return the seconds one value is fresh."""
@@ -93,7 +91,9 @@ class Keep:
             took: Seconds the load took.
             random: Decides.
         """
-        return -took * self.early * math.log(1.0 - random.random()) >= left
+        mean = took * self.early
+        # Far from the end, which is where most calls are, there is no lot to draw.
+        return left <= WINDOW * mean and -mean * math.log(1.0 - random.random()) >= left
 
 
 def _time(name: str, value: float | str) -> float:

@@ -43,18 +43,13 @@ class RedisStore:
         self._make = make
         self._prefix = f"{prefix}{{{_safe(space)}}}:"
         self._journal = [f"{self._prefix}j:", f"{self._prefix}p:"]
+        self._entries = f"{self._prefix}e:"
         self._client: Any = None
+        self._read: Callable[[Any, str], Awaitable[bytes | None]]
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def read(self, asked: Sequence[Asked], known: Position | None) -> Answer[Seen]:
         """Return what is kept; see `SharedStore.read`."""
-        if known is None and len(asked) == 1 and not asked[0].tags:
-            try:  # what most hits are, in as few steps as can be
-                return Answer([Seen(await self._connected().get(self._key("e", asked[0].name)), [])], None)
-            except Exception as error:
-                if "WRONGTYPE" not in str(error):
-                    raise self._named(error) from error
-                return Answer([Seen(None, [])], None)  # as MGET has it: who put it there did not mean us
         tags = _Places(asked)
         keys = [self._key("e", each.name) for each in asked]
         keys += [self._key("t", tag) for tag in tags]
@@ -67,6 +62,18 @@ class RedisStore:
             changes = _changes(told)
         versions = seen[len(asked) :]
         return Answer([Seen(data, tags.pick(each, versions)) for each, data in zip(asked, seen, strict=False)], changes)
+
+    async def get(self, name: str) -> bytes | None:
+        """Return what is kept under *name*; see `Getter.get`."""
+        try:
+            client = self._client
+            if client is None or self._loop is not asyncio.get_running_loop():
+                client = self._connected()
+            return await self._read(client, f"{self._entries}{_safe(name)}")
+        except Exception as error:
+            if "WRONGTYPE" in str(error):
+                return None  # as MGET has it: who put it there did not mean us
+            raise self._named(error) from error
 
     async def claim(self, asked: Sequence[Asked], token: str, lease: float, known: Position) -> Answer[Claim]:
         """Claim; see `SharedStore.claim`."""
@@ -141,6 +148,9 @@ class RedisStore:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._client, self._loop = self._make(), loop
+            from seawall.data.redis.reading import read  # noqa: PLC0415 - of an extra; the client exists
+
+            self._read = read
         return self._client
 
     async def _within(self, question: Callable[[Any], Awaitable[T]]) -> T:

@@ -14,6 +14,7 @@ __all__ = [
     "Claim",
     "Filled",
     "Follower",
+    "Getter",
     "News",
     "Position",
     "Seen",
@@ -134,6 +135,15 @@ class SharedStore(Protocol):
 
     async def invalidate(self, names: Sequence[str], tags: Sequence[str], prefixes: Sequence[str]) -> None:
         """Forget *names* and whoever loads them, give *tags* new versions, note *prefixes*, and tell every process."""
+        ...
+
+
+@runtime_checkable
+class Getter(Protocol):
+    """A store that reads one entry without tags in fewer steps than `SharedStore.read`."""
+
+    async def get(self, name: str) -> bytes | None:
+        """Return what is kept under *name*; raises OSError if it could not be read."""
         ...
 
 
