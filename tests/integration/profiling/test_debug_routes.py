@@ -199,8 +199,12 @@ class TestLooking:
             children = re.findall(r"\n  task \d+ .*operation sleep, request holder-1\n", tasks)
             assert len(children) == 2
             locks = get(process.at, "/debug/locks")[2].decode()
-            assert re.search(r"held by sleep of request holder-1 at profiled_app.py:\d+ in sleep: await asyncio.gather", locks)
-            assert re.search(r"awaited by sleep of request waiter-1 at profiled_app.py:\d+ in sleep: async with lock:", locks)
+            assert re.search(
+                r"held by sleep of request holder-1 at profiled_app.py:\d+ in sleep: await asyncio.gather", locks
+            )
+            assert re.search(
+                r"awaited by sleep of request waiter-1 at profiled_app.py:\d+ in sleep: async with lock:", locks
+            )
             assert holder.answer()[0] == waiter.answer()[0] == 200
         assert "1 waiting" not in get(process.at, "/debug/locks")[2].decode()
 
