@@ -150,7 +150,7 @@ def ports() -> Iterator[tuple[int, int]]:
 
 
 async def _ready(port: int) -> None:
-    for _ in range(200):
+    for _ in range(1200):  # a busy machine takes its time
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:

@@ -134,7 +134,7 @@ class TestLooking:
                 client.send("/labels/1", method="POST")
                 other.send("/labels/2", method="POST")
                 locks = until(address, "/debug/locks", "1 waiting")
-                assert re.search(r"held by \S+ at profiling.py:\d+ in print_label", locks)
+                assert re.search(r"held by print_label of request \S+ at profiling.py:\d+ in print_label", locks)
                 assert client.answer()[0] == other.answer()[0] == 200
 
     def test_a_profile_names_the_function_that_burns(self, process):
@@ -199,8 +199,12 @@ class TestLooking:
             children = re.findall(r"\n  task \d+ .*operation sleep, request holder-1\n", tasks)
             assert len(children) == 2
             locks = get(process.at, "/debug/locks")[2].decode()
-            assert re.search(r"held by \S+ at profiled_app.py:\d+ in sleep: await asyncio.gather", locks)
-            assert re.search(r"awaited by \S+ at profiled_app.py:\d+ in sleep: async with lock:", locks)
+            assert re.search(
+                r"held by sleep of request holder-1 at profiled_app.py:\d+ in sleep: await asyncio.gather", locks
+            )
+            assert re.search(
+                r"awaited by sleep of request waiter-1 at profiled_app.py:\d+ in sleep: async with lock:", locks
+            )
             assert holder.answer()[0] == waiter.answer()[0] == 200
         assert "1 waiting" not in get(process.at, "/debug/locks")[2].decode()
 
