@@ -376,6 +376,15 @@ class WireProtocol(BoundedProtocol):
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
+            if EAGER:
+                # It would be answered within this call, and those behind it within one another.
+                self.loop.call_soon(self.go_on)
+            else:
+                self.go_on()
+
+    def go_on(self) -> None:
+        """Begin the next queued request."""
+        if self.pipeline and not self.transport.is_closing():
             self._start_asgi_task(*self.pipeline.pop())
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -291,6 +291,17 @@ async def test_no_more_heads_are_kept_than_there_may_be(served, monkeypatch):
     assert found == [False, False, True, True, True]
 
 
+async def test_hundreds_may_wait_behind_a_slow_one(served):
+    connection = served.connect()
+    connection.data_received(get(b"/wait") + get() * 600)
+    served.service.freed.set()
+    answers = 0
+    for _ in range(601):
+        await settle()
+        answers += taken(connection).count(b"HTTP/1.1 200")
+    assert answers == 601
+
+
 async def test_behind_what_was_refused_nothing_is_taken(served):
     connection = served.connect()
     await ask(connection, get())
