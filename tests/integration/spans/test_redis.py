@@ -9,6 +9,7 @@ from opentelemetry.trace import StatusCode
 from redis.asyncio import Redis
 
 from seawall.data.redis import Script, redis
+from seawall.data.redis.reading import read
 from seawall.settings import LimitSettings, RedisSettings
 from seawall.testing.client import client
 from support.traced import RECORDED, Traced, shown
@@ -49,6 +50,10 @@ async def shop(redis_url):
         await ADD(store, [key + "s"], 2)
         await store.expire(key + "s", 60)
 
+    @service.get("/read")
+    async def read_one(store: Redis) -> None:
+        await read(store, key)
+
     @service.get("/limited", rate="1000/minute")
     async def limited() -> None:
         """Ask nothing by itself."""
@@ -73,6 +78,13 @@ async def test_a_command(shop):
         },
     )
     assert span.kind.name == "CLIENT"
+
+
+async def test_a_read_of_the_cache(shop):
+    traced, http = shop
+    await http.get("/read", headers=RECORDED)
+    (span,) = await traced.spans()
+    assert (span.name, span.attributes["db.query.text"]) == ("GET", "GET ?")
     assert SECRET not in span.to_json()
 
 
