@@ -21,7 +21,7 @@ from support.process import Served, served
 EXAMPLES = Path(__file__).parents[3] / "examples"
 NAMES = ("payments", "shipping", "currency")
 PASSWORD = "a long enough password"
-PATIENCE = 20.0
+PATIENCE = 60.0
 CARD = {"card": "card-visa"}
 DOWN = {502, 503, 504}
 Offline = tuple[httpx.AsyncClient, FakeServer]
