@@ -34,6 +34,7 @@ GRACE = 60.0
 
 PARTS: dict[str, tuple[str, ...]] = {
     "faults": ("tests/faults",),
+    "served": ("tests/integration/carriers", "tests/integration/docs", "tests/integration/telemetry"),
     "integration": ("tests/integration",),
     "store": ("tests/integration/store_http",),
     "rest": ("tests",),
@@ -43,7 +44,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 Parts that run at the same time share no name: each makes databases, prefixes in Redis, ports and folders of its own.
 """
-TOGETHER = (("faults",), ("integration",), ("lint", "store", "rest"))
+TOGETHER = (("faults", "served"), ("integration",), ("lint", "store", "rest"))
 """What runs at the same time: each of these lanes takes about as long, and within it one follows the other."""
 AFTERWARDS = (("alone",),)
 
@@ -60,6 +61,7 @@ class Side:
         self._path = folder / name
         self._began = time.monotonic()
         self.took: float | None = None
+        self._stopped = False
         with self._path.open("wb") as output:
             # In a session of its own it does not get the terminal's Ctrl-C, but ours, and once.
             self._process = subprocess.Popen(
@@ -85,7 +87,7 @@ class Side:
     def far(self) -> str:
         """How far it is, in a word or two."""
         if self.took is not None:
-            return "passed" if self.passed else "FAILED"
+            return "passed" if self.passed else "stopped" if self._stopped else "FAILED"
         found = _PROGRESS.findall(self.text)
         failed = sum(letters.count("F") + letters.count("E") for letters, _ in found)
         percent = next((percent for _, percent in reversed(found) if percent), "")
@@ -111,6 +113,7 @@ class Side:
         """Ask it to stop as Ctrl-C does."""
         # pytest ends what its tests have started; make leaves that to who pressed the keys.
         if self._process.poll() is None:
+            self._stopped = True
             (os.killpg if self.name == "lint" else os.kill)(self._process.pid, signal.SIGINT)
 
     def kill(self) -> None:
