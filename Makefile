@@ -25,18 +25,17 @@ $(READY): pyproject.toml constraints.txt scripts/find-python
 demo: $(READY) ## Seed the store, serve it, drive a minute of traffic, and stay up to be tried
 	@PYTHONPATH=examples $(BIN)/python -m storefront demo $(DEMO)
 
-test: $(READY) lint ## Run every test (browser tests need Chromium; CI installs it)
-	@$(BIN)/python -m pytest $(PYTEST)
-
-faults: $(READY) ## Run the fault tests in their full size
-	@SEAWALL_FAULTS=full $(BIN)/python -m pytest tests/faults $(PYTEST)
+# Arguments are for one pytest: make test PYTEST='-k limits'
+test: $(READY) $(if $(PYTEST),lint) ## Run every check and test (browser tests need Chromium; CI installs it)
+	@$(BIN)/python $(if $(PYTEST),-m pytest $(PYTEST),scripts/run_tests.py)
 
 unit: $(READY) ## Run the tests that need no server
 	@$(BIN)/python -m pytest tests/unit
 
 faults: $(READY) ## Run the fault scenarios in full size (many minutes)
-	@SEAWALL_FAULTS=full $(BIN)/python -m pytest -s -m "full or not full" tests/faults tests/integration/lifecycle/test_rolling.py \
-		tests/integration/carriers/test_differential.py $(PYTEST)
+	@SEAWALL_FAULTS=full $(BIN)/python -m pytest -s -m "full or not full" tests/faults \
+		tests/integration/carriers/test_differential.py tests/integration/concurrency/test_side_by_side.py \
+		tests/integration/lifecycle/test_rolling.py tests/unit/concurrency/test_cancellations.py $(PYTEST)
 
 lock: $(READY) ## Bring the pinned versions up to date
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -31,6 +31,7 @@ from seawall.limit import LimitOptions, Limits, Rate, groups
 from seawall.limit.redis import RedisStore
 from seawall.limit.rule import refused, rule_of
 from seawall.settings import RedisSettings
+from support.clusters import free_port
 
 WORKER = Path(__file__).with_name("limiter_worker.py")
 FULL = os.environ.get("SEAWALL_FAULTS") == "full"
@@ -55,9 +56,7 @@ def redis_server(tmp_path_factory) -> Iterator[RedisServer]:
 
 class RedisServer:
     def __init__(self, program: str, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
         self.process: subprocess.Popen[bytes] | None = None

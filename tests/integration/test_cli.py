@@ -102,7 +102,7 @@ async def reindex(full: bool) -> int:
 IN_PROCESS = {"routes", "plan", "openapi", "--help"}
 """Commands that serve nothing are run in this process, which is quicker."""
 
-FINISHED = 20.0
+FINISHED = 60.0
 """Seconds after which a process that should have done something is taken to hang."""
 
 
@@ -425,7 +425,8 @@ class TestConnections:
 
     @pytest.fixture
     def address(self, folder):
-        limits = {"SEAWALL_HTTP_BODY_TIMEOUT": "1", "SEAWALL_SERVER_MAX_CONNECTIONS": "3"}
+        limits = {"HTTP_BODY_TIMEOUT": "1", "HTTP_HEAD_TIMEOUT": "3", "SERVER_MAX_CONNECTIONS": "3"}
+        limits = {f"SEAWALL_{name}": value for name, value in limits.items()}
         with running(folder, "run", "shop", "--port", "0", **limits) as each:
             yield _address(each.url())
 

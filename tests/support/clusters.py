@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -19,13 +21,20 @@ from support.stores import missing
 
 __all__ = ["OwnCluster", "OwnPostgres", "OwnRedis", "OwnSentinel", "until"]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port for a server that binds it later, and again whenever it is restarted.
+
+    It is below those that systems give to outgoing connections and to who asks for any: such a one could be taken by
+    another test, or by the tests that run beside this one, before the server has it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class OwnPostgres:

@@ -18,7 +18,7 @@ from typing import Any
 
 __all__ = ["Reply", "Server", "request", "serve"]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds a test waits for a server before it fails."""
 
 

@@ -10,17 +10,27 @@ import signal
 import threading
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from seawall.call import Call, Principal, current, enter, leave
 from seawall.clock import SystemClock
 
-__all__ = ["Told", "begin", "ready", "resolve", "told_of", "work"]
+__all__ = ["Mark", "Told", "begin", "ready", "resolve", "told_of", "work"]
 
 _CLOCK = SystemClock()
 _TRACE = (b"traceparent", b"tracestate")
+
+
+class Mark(Protocol):
+    """A number in memory that this process shares with its parent."""
+
+    value: int
+
+
+_marks: list[Mark] = []
+"""Where this process says what it has begun; empty in any process that is not one of `Processes`."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -40,12 +50,15 @@ def told_of(call: Call, remaining: float | None) -> Told:
     return Told(call.id, call.operation, trace, call.peer, remaining, call.principal)
 
 
-def begin() -> None:
+def begin(mark: Mark) -> None:
     """Make this process one that ends when its parent says so, or is no more; not when a whole group is told to.
+
+    In *mark* it says which work it has begun: that can still be read when it has died.
 
     Ctrl-C, and service managers that signal every process of a service, reach the parent too, which lets running work
     end first.
     """
+    _marks[:] = [mark]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_outlive_nobody, name="seawall parent watch", daemon=True).start()
@@ -77,8 +90,13 @@ def resolve(path: str) -> Any:
     return found
 
 
-def work(path: str, arguments: bytes, told: Told | None) -> tuple[bool, bytes]:
-    """Call the function *path* and return whether it went well, with the result or what it raised, pickled."""
+def work(number: int, path: str, arguments: bytes, told: Told | None) -> tuple[bool, bytes]:
+    """Call the function *path* and return whether it went well, with the result or what it raised, pickled.
+
+    *number* is marked as begun before anything that could have an effect.
+    """
+    for mark in _marks:
+        mark.value = number
     token = None
     if told is not None:
         deadline = None if told.remaining is None else _CLOCK.monotonic() + told.remaining

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import multiprocessing.connection
 import multiprocessing.context
+import multiprocessing.sharedctypes
 import pickle
 from collections import deque
 from collections.abc import Callable
@@ -54,6 +55,10 @@ class ProcessLost(SeawallError):
     """A process died at its work, which may have had an effect; another one takes its place."""
 
 
+class _NeverBegunError(Exception):
+    """A process died before it began what it was given: another one can do it."""
+
+
 class Processes:
     """Processes for work that computes: ``await processes.run(render, page)`` within ``async with``.
 
@@ -61,7 +66,7 @@ class Processes:
     pickled. Work runs under the id, the operation, the trace, the principal and the deadline of the call being served;
     no other context. Whoever waits and is cancelled, by a deadline or by anybody else, goes on at once; the process is
     killed and another one started in its place. At the end of the block running work is waited for; where the block
-    raises or is cancelled, it is killed.
+    raises or is cancelled, it is killed. Work whose process dies before it has begun goes to another process.
 
     Args:
         workers: Processes. Each is a Python of its own, with its own memory, that takes a moment to start.
@@ -99,30 +104,35 @@ class Processes:
             DeclarationError: *function* is not at the top of a module.
             ProcessesBusy: Too much waits already.
             DeadlineExceeded: The deadline of the call being served has passed; *function* was not called.
-            ProcessLost: The process died: killed from outside, out of memory, or by a fault in compiled code.
-            ProcessesClosed: It is used outside of its block.
+            ProcessLost: The process died at it: killed from outside, out of memory, or by a fault in compiled code.
+            ProcessesClosed: It is used outside of its block, or that ended before a process began this.
             Exception: What *function* raised, with the process's traceback as a note; or what pickling raised.
         """
         path = path_of(function)
         arguments = pickle.dumps((args, kwargs))
-        worker, work = await self._begin(path, arguments)
-        self.running += 1
-        try:
-            result: R = await self._end_of(worker, work, path)
-            return result
-        finally:
-            self.running -= 1
-            if not self.running and self._ended is not None and not self._ended.done():
-                self._ended.set_result(None)
+        again = False
+        while True:
+            worker, work = await self._begin(path, arguments, again=again)
+            self.running += 1
+            try:
+                result: R = await self._end_of(worker, work, path)
+                return result
+            except _NeverBegunError:
+                again = True
+            finally:
+                self.running -= 1
+                if not self.running and self._ended is not None and not self._ended.done():
+                    self._ended.set_result(None)
 
-    async def _begin(self, path: str, arguments: bytes) -> tuple[_Worker, Future[tuple[bool, bytes]]]:
+    async def _begin(self, path: str, arguments: bytes, *, again: bool) -> tuple[_Worker, Future[tuple[bool, bytes]]]:
         """Give the work to a process; to another one where that has died at its rest."""
         while True:
-            worker = await self._place()
+            worker = await self._place(again=again)
             try:
-                return worker, worker.submit(process_worker.work, path, arguments, self._told())
+                return worker, worker.give(path, arguments, self._told())
             except BrokenProcessPool:
                 self._replace(worker)
+                again = True
             except BaseException:
                 self._free(worker)
                 raise
@@ -137,7 +147,11 @@ class Processes:
                 self._replace(worker)
             raise
         except BrokenProcessPool:
+            # Nobody learns of a death at the moment it happens: a process that looked alive when it was given the work
+            # may have been dead. What it has begun it has marked.
             self._replace(worker)
+            if not worker.has_begun:
+                raise _NeverBegunError from None
             raise ProcessLost(f"the process that ran {path} died") from None
         self._free(worker)
         value = pickle.loads(data)  # noqa: S301 - our own process's
@@ -156,19 +170,19 @@ class Processes:
 
     # -- places
 
-    async def _place(self) -> _Worker:
-        """Return a process that is free and lives; waits for one."""
+    async def _place(self, *, again: bool) -> _Worker:
+        """Return a process that is free; waits for one: before everybody else where its turn came already."""
         if not self._open:
             raise ProcessesClosed("these processes do not run: use them within their block")
-        while self._idle:
-            worker = self._idle.popleft()
-            if worker.alive:
-                return worker
-            self._replace(worker)
-        if len(self._line) >= self._queue:
-            raise ProcessesBusy(headers={"retry-after": "1"})
+        if self._idle:
+            return self._idle.popleft()
         turn: asyncio.Future[_Worker] = asyncio.get_running_loop().create_future()
-        self._line.append(turn)
+        if again:
+            self._line.appendleft(turn)
+        elif len(self._line) >= self._queue:
+            raise ProcessesBusy(headers={"retry-after": "1"})
+        else:
+            self._line.append(turn)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -214,7 +228,7 @@ class Processes:
         try:
             # It is started in a thread: that takes some milliseconds, and opens files.
             await asyncio.to_thread(worker.start)
-            await asyncio.wrap_future(worker.submit(process_worker.ready))
+            await asyncio.wrap_future(worker.ready())
         except BaseException:
             worker.kill()
             self._all.discard(worker)
@@ -282,17 +296,47 @@ class _Worker:
     """One process, and the executor that talks to it."""
 
     def __init__(self) -> None:
-        self._context = _Spawning()
-        self._executor = ProcessPoolExecutor(1, mp_context=self._context, initializer=process_worker.begin)
-        self.submit = self._executor.submit
+        mark = multiprocessing.sharedctypes.RawValue("Q", 0)
+        self._mark: process_worker.Mark = mark
+        self._given = 0
+        self._context = _Spawning(mark)
+        self._executor = ProcessPoolExecutor(
+            1, mp_context=self._context, initializer=process_worker.begin, initargs=(mark,)
+        )
 
     def start(self) -> None:
         """Start the process: an executor does with the first work."""
-        self.submit(process_worker.ready)
+        self._executor.submit(process_worker.ready)
+
+    def ready(self) -> Future[int]:
+        """Return what is done when the process has begun."""
+        return self._executor.submit(process_worker.ready)
+
+    def give(self, path: str, arguments: bytes, told: process_worker.Told | None) -> Future[tuple[bool, bytes]]:
+        """Let the process call the function *path*.
+
+        Raises:
+            BrokenProcessPool: The process has died at its rest.
+        """
+        self._given += 1
+        work = self._executor.submit(process_worker.work, self._given, path, arguments, told)
+        # An executor that is just learning of the death (Python 3.11) may have forgotten its work before it had this.
+        # One that lives here will tell of this work, and of a death too.
+        if not self.alive and not self.has_begun:
+            raise BrokenProcessPool
+        return work
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the process has begun the work it was given last."""
+        return self._mark.value == self._given
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs, by what the kernel closed with it: the executor may be about to wait for it."""
+        """Whether the process runs, by what the kernel closed with it: the executor may be about to wait for it.
+
+        A process that is being ended is one for a moment longer: what it has open closes with the last of its threads.
+        """
         process = self._context.process
         return process is not None and not multiprocessing.connection.wait([process.sentinel], 0)
 
@@ -320,13 +364,17 @@ class _Spawning(multiprocessing.context.SpawnContext):
     A forked process would have this one's locks and connections as they happened to be.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mark: process_worker.Mark) -> None:
         super().__init__()
         self.process: Any = None
+        self._mark = mark
 
     def Process(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override] # noqa: N802 - its name
         """Return a new process; the executor starts it."""
         self.process = multiprocessing.context.SpawnProcess(*args, **kwargs)
+        # The memory is kept from being used for another process's mark until this one, killed or not, is no more:
+        # multiprocessing knows it until then.
+        self.process.mark = self._mark
         return self.process
 
     def kill(self) -> None:

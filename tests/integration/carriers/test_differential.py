@@ -11,12 +11,13 @@ import os
 import random
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from support.server import serve
 
 pytestmark = pytest.mark.anyio
 
@@ -116,49 +117,19 @@ PIPELINES: dict[str, list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def ports() -> Iterator[tuple[int, int]]:
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
     """Serve the same service on both carriers."""
-    processes, found = [], []
-    for carrier in ("wire", "asgi"):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            found.append(probe.getsockname()[1])
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "seawall", "run", "carried_app:service", "--port", str(found[-1])],
-                cwd=HERE,
-                env={
-                    **os.environ,
-                    "SEAWALL_SERVER_CARRIER": carrier,
-                    "SEAWALL_SERVER_KEEP_ALIVE": "60",
-                    # A storm is sent on purpose, and which of its calls are too many is not the same for both.
-                    "SEAWALL_ADMISSION_ENABLED": "no",
-                },
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+    # A storm is sent on purpose, and which of its calls are too many is not the same for both.
+    settings = {"SEAWALL_SERVER_KEEP_ALIVE": "60", "SEAWALL_ADMISSION_ENABLED": "no"}
+    logs = tmp_path_factory.mktemp("carriers")
+    with ExitStack() as stack:
+        wire, asgi = (
+            stack.enter_context(
+                serve("carried_app:service", HERE, logs / carrier, SEAWALL_SERVER_CARRIER=carrier, **settings)
+            ).port
+            for carrier in ("wire", "asgi")
         )
-    try:
-        for port in found:
-            asyncio.run(_ready(port))
-        yield found[0], found[1]
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(20)
-
-
-async def _ready(port: int) -> None:
-    for _ in range(1200):  # a busy machine takes its time
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-    raise AssertionError(f"no server on port {port}")
+        yield wire, asgi
 
 
 async def answer(port: int, *pieces: bytes, quiet: float = QUIET, pause: float = 0.002) -> bytes:

@@ -15,6 +15,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """Return a server with small limits."""
     limits = {
         "SEAWALL_HTTP_BODY_TIMEOUT": "1s",
+        "SEAWALL_HTTP_HEAD_TIMEOUT": "3s",
         "SEAWALL_HTTP_MAX_BODY": "1 MiB",
         "SEAWALL_HTTP_MAX_PATH_BYTES": "1000",
         "SEAWALL_HTTP_MAX_QUERY_BYTES": "1000",

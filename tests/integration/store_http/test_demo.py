@@ -20,7 +20,7 @@ def command(folder, *options):
 
 def test_it_seeds_serves_drives_and_ends(tmp_path):
     run = subprocess.run(
-        command(tmp_path / "demo", "--seconds", "4"),
+        command(tmp_path / "demo", "--seconds", "6"),
         env=ENVIRON,
         stdin=subprocess.DEVNULL,
         capture_output=True,

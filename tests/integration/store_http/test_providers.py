@@ -21,7 +21,7 @@ from support.process import Served, served
 EXAMPLES = Path(__file__).parents[3] / "examples"
 NAMES = ("payments", "shipping", "currency")
 PASSWORD = "a long enough password"
-PATIENCE = 20.0
+PATIENCE = 60.0
 CARD = {"card": "card-visa"}
 DOWN = {502, 503, 504}
 Offline = tuple[httpx.AsyncClient, FakeServer]
@@ -248,6 +248,15 @@ async def test_providers_that_are_gone_are_named(offline: Offline) -> None:
     assert (await http.get(place)).json()["status"] == "placed"
 
 
+async def told_in_time(http: httpx.AsyncClient, price: str) -> httpx.Response:
+    """Ask until the rates come in the half second they have: on a busy machine the first ones do not."""
+    for _ in range(20):
+        answer = await http.get(price)
+        if answer.status_code != 504:
+            break
+    return answer
+
+
 @pytest.mark.anyio
 async def test_old_rates_are_better_than_none(offline: Offline) -> None:
     http, rates = offline
@@ -258,7 +267,7 @@ async def test_old_rates_are_better_than_none(offline: Offline) -> None:
     rates.heal()
     told = {"base": "USD", "as_of": "2026-01-31T12:00:00Z", "rates": {"USD": 1, "EUR": 0.9}}
     rates.on("GET", "/rates/USD", FakeReply(json=told))
-    first = (await http.get(price)).raise_for_status().json()
+    first = (await told_in_time(http, price)).raise_for_status().json()
     assert (first["price"], first["as_of"]) == (900, told["as_of"])
     for fault in (Fault(status=500), Fault(cut="head"), Fault(hang=True)):
         rates.fault(fault)
@@ -272,9 +281,14 @@ async def test_rates_are_asked_for_twice_where_they_are_slow(offline: Offline) -
     http, rates = offline
     told = {"base": "USD", "as_of": "2026-01-31T12:00:00Z", "rates": {"USD": 1, "EUR": 0.9}}
     rates.on("GET", "/rates/USD", FakeReply(json=told))
+    price = f"/products/{await lamp(http)}/price?currency=EUR"
+    await told_in_time(http, price)
+    asked = len(rates.requests)
+    rates.on("GET", "/rates/USD", FakeReply(json=told | {"as_of": "2026-02-01T12:00:00Z"}))
     rates.fault(Fault(hang=True, times=1))
-    (await http.get(f"/products/{await lamp(http)}/price?currency=EUR")).raise_for_status()
-    assert len(rates.requests) == 2
+    await anyio.sleep(0.01)  # the rates are not fresh any more
+    assert (await http.get(price)).raise_for_status().json()["as_of"] == "2026-02-01T12:00:00Z"
+    assert len(rates.requests) == asked + 2
 
 
 @pytest.mark.anyio

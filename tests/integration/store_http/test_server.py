@@ -24,7 +24,7 @@ async def test_traffic_is_answered_as_it_should_be(url, seed, tmp_path):
     tally, clock, log, environ = Tally(), SystemClock(), tmp_path / "server.log", environment(url)
     async with serving("storefront.app:service", log, environ, clock) as server:
         password = environ["STOREFRONT_STAFF_PASSWORD"]
-        await drive(server.address, 3, tally, clock, visitors=4, seed=7, password=password, ledger=ledger)
+        await drive(server.address, 5, tally, clock, visitors=4, seed=7, password=password, ledger=ledger)
     assert tally.complaints == []
     verdict = await ledger.close(url)
     assert verdict.wrong == ()

@@ -34,7 +34,7 @@ class Callers:
         self.lock = threading.Lock()
 
     def ask(self, path):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(request("GET", path))
             return read_reply(connection)
 

@@ -128,6 +128,22 @@ async def test_a_process_that_dies_at_its_work_or_while_it_rests_is_replaced(
     assert processes.replaced == before + 2
 
 
+@pytest.mark.parametrize("queue", [0, 50])
+async def test_work_that_a_process_died_without_having_begun_goes_to_another_one(queue: int) -> None:
+    async with Processes(1, queue=queue) as processes:
+        pid = await processes.run(os.getpid)
+        os.kill(pid, signal.SIGSTOP)
+        given = asyncio.create_task(processes.run(os.getpid))
+        await until(lambda: processes.running)
+        behind = [asyncio.create_task(processes.run(os.getpid)) for _ in range(min(queue, 2))]
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGKILL)
+        pids = await asyncio.gather(given, *behind)
+        assert pid not in pids, "it was given work, and stood still"
+        assert len(set(pids)) == 1
+        assert (processes.running, processes.waiting, processes.replaced) == (0, 0, 1)
+
+
 async def test_signals_to_the_whole_group_do_not_end_work(processes: Processes, tmp_path: Path) -> None:
     task = asyncio.create_task(processes.run(computing.sleep, str(tmp_path), 0.5))
     pid = await begun(tmp_path)
