@@ -135,7 +135,7 @@ def command_of(name: str) -> list[str]:
     own = PARTS[name]
     others = [path for part, paths in PARTS.items() if part != name for path in paths]
     ignored = [f"--ignore={path}" for path in others if path.startswith(tuple(f"{each}/" for each in own))]
-    return [sys.executable, "-m", "pytest", "-o", f"cache_dir=.pytest_cache/{name}", *own, *ignored]
+    return [sys.executable, "-m", "pytest", "--durations=5", "-o", f"cache_dir=.pytest_cache/{name}", *own, *ignored]
 
 
 class Run:
