@@ -34,9 +34,14 @@ GRACE = 60.0
 
 PARTS: dict[str, tuple[str, ...]] = {
     "faults": ("tests/faults",),
-    "served": ("tests/integration/carriers", "tests/integration/docs", "tests/integration/telemetry"),
+    "served": (
+        "tests/integration/carriers",
+        "tests/integration/docs",
+        "tests/integration/telemetry",
+        "tests/integration/test_cli.py",
+    ),
     "integration": ("tests/integration",),
-    "store": ("tests/integration/store_http",),
+    "store": ("tests/integration/store_http", "tests/integration/storefront"),
     "rest": ("tests",),
     "alone": ("tests/faults/test_database_faults.py", "tests/faults/test_overload_sockets.py"),
 }
