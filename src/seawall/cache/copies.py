@@ -36,17 +36,10 @@ class Copies:
         self.tags = Tags()
         self.prefixes = Prefixes()
         self._now = clock.monotonic
-        self._untagged = Before((), 0, self.prefixes.number)
-        """What `before` returned last for a value without tags, to which epochs mean nothing."""
 
     def before(self, tags: tuple[str, ...]) -> Before:
         """Return what is known of invalidations now, before a look or a load."""
-        if tags:
-            return Before(self.tags.versions(tags), self.tags.epoch, self.prefixes.number)
-        before = self._untagged
-        if before.number != self.prefixes.number:
-            self._untagged = before = Before((), 0, self.prefixes.number)
-        return before
+        return Before(self.tags.versions(tags) if tags else (), self.tags.epoch, self.prefixes.number)
 
     def current(self, name: str, entry: Entry) -> bool:
         """Return whether *entry* has not been invalidated, as far as this process knows."""
@@ -80,20 +73,9 @@ class Copies:
             sure_until: Until when it may be given out without a look at the shared tier.
         """
         keep, until = want.keep, self._now() + left
-        sure = until - WINDOW * keep.early * took
-        entry = Entry(
-            value,
-            None,
-            min(sure, sure_until),
-            until,
-            until + keep.stale,
-            took,
-            want.tags,
-            before.versions,
-            before.epoch,
-            before.number,
-            size + OVERHEAD,
-        )
+        sure = min(until - WINDOW * keep.early * took, sure_until)
+        known = before.versions, before.epoch, before.number
+        entry = Entry(value, None, sure, until, until + keep.stale, took, want.tags, *known, size + OVERHEAD)
         self.entries.put(want.name, entry)
 
     def put_error(self, want: Want, error: Exception, life: float, before: Before) -> None:

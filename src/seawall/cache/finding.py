@@ -8,8 +8,8 @@ from typing import Any
 from seawall.cache.compression import Compression
 from seawall.cache.copies import Copies
 from seawall.cache.counts import Counts
+from seawall.cache.entry import Before
 from seawall.cache.flights import AGAIN, Flight, Flights
-from seawall.cache.keep import WINDOW
 from seawall.cache.loads import Job, Loads
 from seawall.cache.options import CacheOptions
 from seawall.cache.shared import Shared, SharedOut
@@ -52,7 +52,6 @@ class Finding:
         self._now = clock.monotonic
         self._random = random
         self._options = options
-        self._local_ttl = options.local_ttl
         self._counts = counts
         self._copies = copies
         self._shared = shared
@@ -147,15 +146,11 @@ class Finding:
 
     async def _look_one(self, shared: Shared, want: Want) -> Found | None:
         """Look in the shared tier, or wait for who does."""
-        name, running = want.name, self._looks.running
-        found: Found | None
-        while name in running:
-            found = await running[name].wait()
+        while (running := self._looks.running.get(want.name)) is not None:
+            found: Found | None = await running.wait()
             if found is not AGAIN:
                 return found
-        # What follows is most of what a hit costs beside the answer of the store: it stands here in one piece.
-        flight = running[name] = Flight(name, running, want.tags)
-        before = self._copies.before(want.tags)
+        flight, before = self._looks.begin(want.name, want.tags), self._copies.before(want.tags)
         try:
             found = await shared.read_one(want)
         except SharedOut as error:
@@ -164,16 +159,7 @@ class Finding:
         except BaseException:
             flight.end()  # the caller was cancelled: the next one looks
             raise
-        if found is not None and found.left > 0:
-            if running.get(name) is flight:
-                sure_until = shared.journal.confirmed + self._local_ttl
-                self._copies.put(want, found.value, found.left, found.took, found.size, before, sure_until)
-            else:
-                self._counts.outdated += 1
-        if flight.waiting is not None or running.get(name) is not flight:
-            flight.end(found)
-        else:
-            del running[name]
+        self._take(want, found, before, flight)
         return found
 
     async def _look_many(self, shared: Shared, wants: Sequence[Want]) -> list[Found | None]:
@@ -182,9 +168,7 @@ class Finding:
         try:
             answers = await shared.read(wants)
             for want, found, before, flight in zip(wants, answers, befores, flights, strict=True):
-                if found is not None and found.left > 0:
-                    self._loads.keep(want, found.value, found.left, found.took, found.size, before, flight)
-                flight.end(found)
+                self._take(want, found, before, flight)
         except SharedOut as error:
             for flight in flights:
                 flight.end(error=error)
@@ -194,16 +178,18 @@ class Finding:
                 flight.end()  # as above
         return answers
 
+    def _take(self, want: Want, found: Found | None, before: Before, flight: Flight) -> None:
+        """Keep a copy of what was found, and tell the others who wait for it."""
+        if found is not None and found.left > 0:
+            self._loads.keep(want, found.value, found.left, found.took, found.size, before, flight)
+        flight.end(found)
+
     def _found(self, want: Want, found: Found | None, refresh: list[Want]) -> bool:
         if found is None:
             return False
         if found.left > 0:
             self._counts.shared_hits += 1
-            keep = want.keep
-            # Most are too far from their end to draw a lot, as they would be told.
-            soon = found.left <= WINDOW * keep.early * found.took and keep.refresh_now(
-                found.left, found.took, self._random
-            )
+            soon = want.keep.refresh_now(found.left, found.took, self._random)
         elif found.left > -want.keep.stale_while_revalidate:
             self._counts.stale += 1
             soon = True

@@ -29,7 +29,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1
 """Seconds between looks at a claim that another process has."""
 GRACE = 1.0
 """Seconds beyond the lease after which a waiter stops waiting."""
-_ALWAYS = float("inf")
 
 logger = logging.getLogger("seawall.cache")
 
@@ -74,7 +73,6 @@ class Loads:
         self._copies = copies
         self._shared = shared
         self._compression = compression
-        self._local_ttl = options.local_ttl
 
     async def run(self, jobs: list[Job], loader: Loader, *, alone: bool) -> None:
         """Load all of *jobs*, and end their flights.
@@ -195,8 +193,9 @@ class Loads:
         if not flight.present:
             self._counts.outdated += 1
             return
-        shared = self._shared
-        sure_until = _ALWAYS if shared is None else shared.journal.confirmed + self._local_ttl
+        sure_until = float("inf")
+        if self._shared is not None:
+            sure_until = self._shared.journal.confirmed + self._options.local_ttl
         self._copies.put(want, value, left, took, size, before, sure_until)
 
     async def _fill(self, loaded: Sequence[_Loaded], token: str, took: float) -> dict[str, bool]:

@@ -62,11 +62,9 @@ class Local(Generic[ItemT]):
             items.pop(key, None)
             return False
         before = len(items)
-        self._size = max(size, self._least)
-        if items.insert(key, item) is None:
-            before += 1
-        if before != (after := len(items)):
-            self.evicted += before - after
+        self._size = max(self._least, size)
+        added = items.insert(key, item) is None
+        self.evicted += before + added - len(items)
         return True
 
     def drop(self, key: Any) -> None:
