@@ -216,11 +216,7 @@ class WireProtocol(BoundedProtocol):
         request = WireRequest(self, plan, fields, headers, path, parts, query.encode(), body, scope, client, scheme)
         self.scope = scope
         self.cycle = request  # type: ignore[assignment]  # it stands for a cycle
-        if previous is None or previous.response_complete:
-            self.active = request
-            request.task = self.make_task(plan.run(request), loop=self.loop, name=plan.name)
-        else:
-            self.queue(request, previous)
+        self.begin(request, previous)
         return True
 
     def find(self, data: bytes) -> None:
@@ -323,20 +319,20 @@ class WireProtocol(BoundedProtocol):
         request.body = request.body + body if request.body else body
 
     def on_message_complete(self) -> None:
-        """Start the request, or queue it behind those before it."""
+        """Begin the request: it is all there."""
         request: Any = self.cycle
         if type(request) is not WireRequest:
             _message_complete(self)
             return
         request.more_body = False
         previous, request.previous = request.previous, None
+        self.begin(request, previous)
+
+    def begin(self, request: WireRequest, previous: Any) -> None:
+        """Start the complete *request*, or queue it behind *previous* and those before it."""
         if previous is None or previous.response_complete:
             self.start(request)
-        else:
-            self.queue(request, previous)
-
-    def queue(self, request: WireRequest, previous: Any) -> None:
-        """Let *request* wait until *previous* and those before it have been answered."""
+            return
         self.stay_after(previous)
         self.flow.pause_reading()
         self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]  # it stands for a cycle
