@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 
 import pytest
 import uvicorn
@@ -10,66 +9,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from seawall.protocol import ConnectionLimits, Lingering, bounded_protocol, sweep
+from support.transport import Transport
 
 pytestmark = pytest.mark.anyio
 
 LIMITS = ConnectionLimits(head_bytes=1000, head_fields=10, field_bytes=700, head_seconds=3.0, connections=2)
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = b"POST /body HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-class Socket:
-    family = socket.AF_INET
-    lingers = True
-
-    def getpeername(self):
-        return "127.0.0.1", 5
-
-    def getsockname(self):
-        return "127.0.0.1", 80
-
-    def setsockopt(self, level, option, value):
-        assert (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER)
-        self.lingers = False
-
-
-class Transport(asyncio.Transport):
-    def __init__(self):
-        self.socket = Socket()
-        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 80), "socket": self.socket})
-        self.written = b""
-        self.closing = self.half_closed = self.paused = False
-        self.protocol = None
-        self.waiting = 0
-
-    def write(self, data):
-        self.written += data
-
-    def get_write_buffer_size(self):
-        return self.waiting
-
-    def write_eof(self):
-        self.half_closed = True
-
-    def can_write_eof(self):
-        return True
-
-    def set_protocol(self, protocol):
-        self.protocol = protocol
-
-    def is_closing(self):
-        return self.closing
-
-    def close(self):
-        self.closing = True
-
-    abort = close
-
-    def pause_reading(self):
-        self.paused = True
-
-    def resume_reading(self):
-        self.paused = False
 
 
 class Server:

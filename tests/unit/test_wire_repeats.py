@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 from seawall import Service, current_call, repeated
 from seawall.protocol import ConnectionLimits, sweep
 from seawall.wire import MAX_BODY, TRIES, WireProtocol, wire_protocol
+from support.transport import Transport
 
 pytestmark = pytest.mark.anyio
 
@@ -25,45 +26,6 @@ ROUNDS = 12
 """Turns of the event loop in which a call that does not wait for others is answered."""
 
 HOST = b"Host: h\r\n"
-
-
-class Transport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self):
-        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 80)})
-        self.written = b""
-        self.closing = self.half_closed = self.paused = False
-        self.protocol = None
-
-    def write(self, data):
-        self.written += data
-
-    def get_write_buffer_size(self):
-        return 0
-
-    def write_eof(self):
-        self.half_closed = True
-
-    def can_write_eof(self):
-        return True
-
-    def set_protocol(self, protocol):
-        self.protocol = protocol
-
-    def is_closing(self):
-        return self.closing
-
-    def close(self):
-        self.closing = True
-
-    abort = close
-
-    def pause_reading(self):
-        self.paused = True
-
-    def resume_reading(self):
-        self.paused = False
 
 
 def make_service():
