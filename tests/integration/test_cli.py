@@ -425,8 +425,11 @@ class TestConnections:
 
     @pytest.fixture
     def address(self, folder):
-        limits = {"HTTP_BODY_TIMEOUT": "1", "HTTP_HEAD_TIMEOUT": "3", "SERVER_MAX_CONNECTIONS": "3"}
-        limits = {f"SEAWALL_{name}": value for name, value in limits.items()}
+        limits = {
+            "SEAWALL_HTTP_BODY_TIMEOUT": "1",
+            "SEAWALL_HTTP_HEAD_TIMEOUT": "3",
+            "SEAWALL_SERVER_MAX_CONNECTIONS": "3",
+        }
         with running(folder, "run", "shop", "--port", "0", **limits) as each:
             yield _address(each.url())
 

@@ -196,7 +196,7 @@ def test_a_few_failures_are_not_seen_at_all(shop: Shop) -> None:
     shop.faults("payments", errors=0.2)
     # Three failures in a row, which nobody hides, come once in 125 times; without retries, every fifth payment fails.
     answers = [shop.pay(shop.order()).status_code for _ in range(20)]
-    assert answers.count(200) >= 17, answers
+    assert answers.count(200) >= 18, answers
 
 
 def test_a_carrier_that_refuses_costs_an_estimate(shop: Shop) -> None:
