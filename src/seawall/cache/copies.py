@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 from seawall.cache.codec import key_of
@@ -32,7 +31,7 @@ class Copies:
     """
 
     def __init__(self, clock: Clock, options: CacheOptions) -> None:
-        self.entries: Local[Entry] = Local(options.max_entries, options.max_bytes, attrgetter("size"))
+        self.entries: Local[Entry] = Local(options.max_entries, options.max_bytes)
         self.tags = Tags()
         self.prefixes = Prefixes()
         self._now = clock.monotonic

@@ -38,6 +38,7 @@ class Entry(msgspec.Struct, eq=False):
         epoch: The epoch of these versions.
         number: Of the last invalidation of a prefix by which it has been judged.
         size: Bytes, encoded.
+        asked: How often it was looked up of late, as the tier in the process counts.
     """
 
     value: Any
@@ -51,3 +52,4 @@ class Entry(msgspec.Struct, eq=False):
     epoch: int
     number: int
     size: int
+    asked: int = 0

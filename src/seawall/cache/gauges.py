@@ -54,8 +54,8 @@ def show_cache(metrics: Any, cache: Cache) -> None:
         ("entries", "Values in memory.", lambda: len(entries), (), False),
         (
             "bytes",
-            "Of cache.max_bytes, what is taken; each value takes max_bytes / max_entries or more.",
-            lambda: entries.weight,
+            "Of cache.max_bytes, what is taken.",
+            lambda: entries.size,
             (),
             False,
         ),

@@ -2,75 +2,139 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-from seawall.problems import ConfigurationError
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Hashable
 
-__all__ = ["Local"]
+__all__ = ["Item", "Local"]
 
-ItemT = TypeVar("ItemT")
+OFTEN = 3
+"""Looks are counted this far; an item of the main queue is spared as often."""
+NEW_SHARE = 10
+"""New items are the first to go while they have more than a tenth of the room."""
+
+
+class Item(Protocol):
+    """What can be kept."""
+
+    size: int
+    """Its bytes."""
+    asked: int
+    """How often it was looked up of late: 0 for a new one, kept by the tier from then on."""
+
+
+ItemT = TypeVar("ItemT", bound=Item)
 
 
 class Local(Generic[ItemT]):
-    """Items by key; those used longest ago make room for new ones.
+    """Items by key; those that nobody asks for make room for new ones.
 
-    The library bounds a sum of weights, which is made to bound two things: an item weighs its bytes, but at least
-    ``max_bytes / max_entries``.
+    This is S3-FIFO (Yang, Zhang, Qiu, Yue and Rashmi: FIFO queues are all you need for cache eviction, SOSP 2023). New
+    items wait in a small queue: those asked for twice there go on to the main queue, the others leave, so that a scan
+    of keys asked for once pushes out nothing else. Who left is remembered for a while, and goes straight to the main
+    queue when put again. In the main queue an item goes round once for each of its last looks before it leaves. Nothing
+    is moved when an item is found.
 
     Args:
-        max_entries: How many items there are at the most.
+        max_entries: How many items there are at the most, and how many that left are remembered.
         max_bytes: How many bytes all of them have at the most, by their own account.
-        size_of: Returns the bytes of an item.
-
-    Raises:
-        ConfigurationError: The library is not installed.
     """
 
-    __slots__ = ("_items", "_least", "_most", "_size", "_size_of", "evicted", "get")
+    __slots__ = ("_items", "_left", "_main", "_max_bytes", "_max_entries", "_new", "_new_size", "evicted", "size")
 
-    def __init__(self, max_entries: int, max_bytes: int, size_of: Callable[[ItemT], int]) -> None:
-        try:
-            from cachebox import LRUCache  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise ConfigurationError(
-                "caching needs a library that is not installed: pip install 'seawall[cache]'."
-            ) from error
-        self._least = max(1, -(-max_bytes // max_entries))
-        self._most = max_bytes
-        self._size_of = size_of
-        self._size = 0
-        self._items: Any = LRUCache(max(max_bytes, self._least), getsizeof=lambda _key, _item: self._size)
-        self.get: Callable[[Any], ItemT | None] = self._items.get
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._items: dict[Hashable, ItemT] = {}
+        self._new: OrderedDict[Hashable, None] = OrderedDict()
+        self._main: OrderedDict[Hashable, None] = OrderedDict()
+        self._left: OrderedDict[int, None] = OrderedDict()
+        """Hashes of keys, which are smaller than keys; to take one for another does no harm."""
+        self._new_size = 0
+        self.size = 0
+        """The bytes of all items."""
         self.evicted = 0
         """Items that made room for others."""
 
     def __len__(self) -> int:
         return len(self._items)
 
-    @property
-    def weight(self) -> int:
-        """The sum of the weights: at least the bytes of all items."""
-        return int(self._items.current_size())
+    def get(self, key: Hashable) -> ItemT | None:
+        """Return the item of *key*, or None."""
+        item = self._items.get(key)
+        if item is not None and item.asked < OFTEN:
+            item.asked += 1
+        return item
 
-    def put(self, key: Any, item: ItemT) -> bool:
+    def put(self, key: Hashable, item: ItemT) -> bool:
         """Keep *item*; return False for one that is larger than everything together may be."""
-        items = self._items
-        if (size := self._size_of(item)) > self._most:
-            items.pop(key, None)
+        asked = 0 if (old := self._items.get(key)) is None else old.asked
+        main = key in self._main or self._left.pop(hash(key), self) is None
+        self.drop(key)
+        if item.size > self._max_bytes:
             return False
-        before = len(items)
-        self._size = max(self._least, size)
-        added = items.insert(key, item) is None
-        self.evicted += before + added - len(items)
+        while self.size + item.size > self._max_bytes or len(self._items) >= self._max_entries:
+            self._make_room()
+        item.asked = asked
+        self._items[key] = item
+        self.size += item.size
+        if main:
+            self._main[key] = None
+        else:
+            self._new[key] = None
+            self._new_size += item.size
         return True
 
-    def drop(self, key: Any) -> None:
+    def drop(self, key: Hashable) -> None:
         """Forget the item of *key*, if there is one."""
-        self._items.pop(key, None)
+        if (item := self._items.pop(key, None)) is None:
+            return
+        self.size -= item.size
+        if self._new.pop(key, self) is None:
+            self._new_size -= item.size
+        else:
+            del self._main[key]
 
     def clear(self) -> None:
         """Forget all."""
-        self._items.clear()
+        for queue in (self._items, self._new, self._main, self._left):
+            queue.clear()
+        self._new_size = self.size = 0
+
+    def _make_room(self) -> None:
+        """Let one item go, or let those at the head of a queue that were asked for go on."""
+        many = self._new_size * NEW_SHARE > self._max_bytes or len(self._new) * NEW_SHARE > self._max_entries
+        if not self._main or (self._new and many):
+            self._leave_new()
+        else:
+            self._leave_main()
+
+    def _leave_new(self) -> None:
+        key = next(iter(self._new))
+        item = self._items[key]
+        if item.asked > 1:
+            del self._new[key]
+            self._new_size -= item.size
+            item.asked = 0
+            self._main[key] = None
+            return
+        self._evict(key)
+        self._left[hash(key)] = None
+        if len(self._left) > self._max_entries:
+            self._left.popitem(last=False)
+
+    def _leave_main(self) -> None:
+        while True:
+            key = next(iter(self._main))
+            item = self._items[key]
+            if not item.asked:
+                self._evict(key)
+                return
+            item.asked -= 1
+            self._main.move_to_end(key)
+
+    def _evict(self, key: Hashable) -> None:
+        self.drop(key)
+        self.evicted += 1

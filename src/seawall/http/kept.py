@@ -64,12 +64,13 @@ class Shown:
         return [*self.pairs, (b"x-request-id", request_id), *(more or ())]
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Variants:
     """Stands where there are answers of one target that depend on further header fields of requests."""
 
     names: tuple[bytes, ...]
     size: int
+    asked: int = 0
 
     def values(self, asked: Mapping[bytes, bytes]) -> tuple[bytes | None, ...]:
         """Return what *asked* has in those fields; without spaces around commas, which mean nothing in a list."""
@@ -105,6 +106,7 @@ class Kept:
         epoch: The epoch of them.
         checked: How many invalidations there had been when it was last looked for among them.
         size: Bytes it takes.
+        asked: How often it was looked up of late, as the tier in the process counts.
     """
 
     status: int
@@ -121,6 +123,7 @@ class Kept:
     epoch: int
     checked: int
     size: int
+    asked: int = 0
     fresh_until: float = field(init=False)
     modified: int | None = field(init=False)
     shown: Shown = field(init=False)

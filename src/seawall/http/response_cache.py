@@ -50,7 +50,7 @@ class Responses:
         self.wall = wall
         options = cache.options
         self.most = options.max_value
-        self.kept: Local[Kept | Variants] = Local(options.max_entries, options.max_bytes, lambda item: item.size)
+        self.kept: Local[Kept | Variants] = Local(options.max_entries, options.max_bytes)
         self.making: dict[Any, Filling] = {}
         self.callers = Callers()
 

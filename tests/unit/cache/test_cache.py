@@ -255,9 +255,38 @@ async def test_entries_and_bytes_are_bounded(manual_clock):
         await cache.get_or_load(f"{number}", small, 60)
         assert len(cache.copies.entries) <= 100
     for number in range(100):
-        await cache.get_or_load(f"l{number}", large, 60)
-        assert cache.copies.entries.weight <= 100_000
+        for _ in range(3):
+            await cache.get_or_load(f"l{number}", large, 60)
+            assert cache.copies.entries.size <= 100_000
     assert len(cache.copies.entries) <= 20
+
+
+async def test_what_is_asked_for_once_does_not_push_out_what_is_asked_for_often(manual_clock):
+    cache = make(manual_clock, max_entries=100, max_bytes=1_000_000)
+    loaded = []
+
+    def asked(name: str):
+        async def load() -> str:
+            loaded.append(name)
+            return name
+
+        return cache.get_or_load(name, load, 60)
+
+    often = [f"often {number}" for number in range(50)]
+    for _ in range(5):
+        for name in often:
+            await asked(name)
+    for number in range(1_000):
+        await asked(f"once {number}")
+    loaded.clear()
+    for name in often:
+        await asked(name)
+    assert loaded == []
+    for _ in range(3):
+        assert await asked("new") == "new"
+    loaded.clear()
+    assert await asked("new") == "new"
+    assert loaded == []
 
 
 @pytest.mark.parametrize("value", [b"x" * 2000, object(), 2**70])
