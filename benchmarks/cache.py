@@ -26,7 +26,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 BENCHMARKS = Path(__file__).resolve().parent
-PACKAGES = ("seawall", "cashews", "aiocache", "fastapi-cache2", "litestar", "redis", "cachebox", "uvloop")
+PACKAGES = ("seawall", "cashews", "aiocache", "fastapi-cache2", "litestar", "redis", "uvloop")
 VALUE = {"sku": "lamp", "name": "A lamp for the desk", "price": 40, "tags": "light,desk,home", "text": "x" * 200}
 TTL = 3600
 LOCAL_BAR, SHARED_BAR = 1.0, 1.15

@@ -33,9 +33,9 @@ class Local(Generic[ItemT]):
 
     This is S3-FIFO (Yang, Zhang, Qiu, Yue and Rashmi: FIFO queues are all you need for cache eviction, SOSP 2023). New
     items wait in a small queue: those asked for twice there go on to the main queue, the others leave, so that a scan
-    of keys asked for once pushes out nothing else. Who left is remembered for a while, and goes straight to the main
-    queue when put again. In the main queue an item goes round once for each of its last looks before it leaves. Nothing
-    is moved when an item is found.
+    of keys asked for once pushes out nothing else. What left is remembered for a while, and goes straight to the main
+    queue when put again, as does what is replaced after it was asked for. In the main queue an item goes round once
+    for each of its last looks before it leaves. Nothing is moved when an item is found.
 
     Args:
         max_entries: How many items there are at the most, and how many that left are remembered.
@@ -70,21 +70,21 @@ class Local(Generic[ItemT]):
 
     def put(self, key: Hashable, item: ItemT) -> bool:
         """Keep *item*; return False for one that is larger than everything together may be."""
-        asked = 0 if (old := self._items.get(key)) is None else old.asked
-        main = key in self._main or self._left.pop(hash(key), self) is None
-        self.drop(key)
-        if item.size > self._max_bytes:
+        items, size = self._items, item.size
+        if key in items:
+            item.asked = items[key].asked
+            self.drop(key)
+        if size > self._max_bytes:
             return False
-        while self.size + item.size > self._max_bytes or len(self._items) >= self._max_entries:
+        while self.size + size > self._max_bytes or len(items) >= self._max_entries:
             self._make_room()
-        item.asked = asked
-        self._items[key] = item
-        self.size += item.size
-        if main:
+        items[key] = item
+        self.size += size
+        if item.asked or (self._left and self._left.pop(hash(key), self) is None):
             self._main[key] = None
         else:
             self._new[key] = None
-            self._new_size += item.size
+            self._new_size += size
         return True
 
     def drop(self, key: Hashable) -> None:
@@ -92,7 +92,8 @@ class Local(Generic[ItemT]):
         if (item := self._items.pop(key, None)) is None:
             return
         self.size -= item.size
-        if self._new.pop(key, self) is None:
+        if key in self._new:
+            del self._new[key]
             self._new_size -= item.size
         else:
             del self._main[key]
