@@ -303,7 +303,7 @@ async def measure(url, space, rounds):
     calls = {
         ("GET by a plain client", "shared"): get(plain),
         (GET, "shared"): get(ours),
-        ("GET as the cache sends it", "shared"): lambda key: read(ours, entries + key),
+        ("GET as the cache sends it", "shared"): lambda key: read(ours, (entries + key,)),
     }
     for name, contender in made.items():
         calls[name, "local"], calls[name, "shared"] = contender.local(value), contender.shared(value)

@@ -15,6 +15,7 @@ from seawall.cache.store import Answer, Asked, Changes, Claim, Filled, News, Pos
 
 if TYPE_CHECKING:
     from seawall.data.redis import RedisClient
+    from seawall.data.redis.reading import Reads
 
 __all__ = ["PREFIX", "RedisStore"]
 
@@ -30,8 +31,8 @@ _read_message = msgspec.msgpack.Decoder(_Message).decode
 class RedisStore:
     """Keeps entries under keys that expire.
 
-    What is read again and again takes one ``GET`` (with tags, or for several, one ``MGET``). All keys of a store have
-    one hash tag, so that in a cluster they lie on one node, where a script may touch them.
+    What is read again and again takes one ``MGET``, for all that are read in one turn of the event loop. All keys of a
+    store have one hash tag, so that in a cluster they lie on one node, where a script may touch them.
 
     Args:
         make: Makes a client whose answers are bytes, and whose waits are bounded; called once in each event loop.
@@ -45,7 +46,7 @@ class RedisStore:
         self._journal = [f"{self._prefix}j:", f"{self._prefix}p:"]
         self._entries = f"{self._prefix}e:"
         self._client: Any = None
-        self._read: Callable[[Any, str], Awaitable[bytes | None]]
+        self._reads: Reads
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def read(self, asked: Sequence[Asked], known: Position | None) -> Answer[Seen]:
@@ -66,13 +67,10 @@ class RedisStore:
     async def get(self, name: str) -> bytes | None:
         """Return what is kept under *name*; see `Getter.get`."""
         try:
-            client = self._client
-            if client is None or self._loop is not asyncio.get_running_loop():
-                client = self._connected()
-            return await self._read(client, f"{self._entries}{_safe(name)}")
+            if self._client is None or self._loop is not asyncio.get_running_loop():
+                self._connected()
+            return await self._reads.get(f"{self._entries}{_safe(name)}")
         except Exception as error:
-            if "WRONGTYPE" in str(error):
-                return None  # as MGET has it: who put it there did not mean us
             raise self._named(error) from error
 
     async def claim(self, asked: Sequence[Asked], token: str, lease: float, known: Position) -> Answer[Claim]:
@@ -136,6 +134,7 @@ class RedisStore:
         """Close the connections."""
         client, self._client = self._client, None
         if client is not None and self._loop is asyncio.get_running_loop():
+            self._reads.close()
             await client.aclose()
 
     def _key(self, kind: str, name: str) -> str:
@@ -148,9 +147,9 @@ class RedisStore:
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
             self._client, self._loop = self._make(), loop
-            from seawall.data.redis.reading import read  # noqa: PLC0415 - of an extra; the client exists
+            from seawall.data.redis.reading import Reads  # noqa: PLC0415 - of an extra; the client exists
 
-            self._read = read
+            self._reads = Reads(self._client)
         return self._client
 
     async def _within(self, question: Callable[[Any], Awaitable[T]]) -> T:
