@@ -122,7 +122,7 @@ class Record:
         writer.lines(
             f"{writer.bind('active', series.active)}[0] -= 1",
             f"record_at = {writer.bind('series', find)}({key}) or {writer.bind('new_series', new)}({key})",
-            f"{counts}[record_at + {bucket}({bounds}, record_took)] += 1",
+            f"{counts}[record_at if record_took <= {BOUNDS[0]} else record_at + {bucket}({bounds}, record_took)] += 1",
             f"{sums}[record_at + {SUM}] += record_took",
         )
         with writer.block("if call.guard:"):

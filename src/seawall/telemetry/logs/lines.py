@@ -47,8 +47,8 @@ class Form:
         self.get = self._by_status.get
 
     def new(self, status: int) -> str:
-        """Return the members of lines with *status*, encoded."""
-        found = _members(
+        """Return what stands between the time and the path in lines with *status*."""
+        members = _members(
             {
                 "level": "info" if status < 500 else "warning",
                 "message": f"{self.method} {self.route or '(no route)'}" if self.method else self.operation,
@@ -59,6 +59,7 @@ class Form:
                 "http.response.status_code": status,
             }
         )
+        found = f'",{members},"url.path":"'
         _keep(self._by_status, status, found)
         return found
 
@@ -104,6 +105,7 @@ class Lines:
     def __init__(self) -> None:
         self._of_client: dict[tuple[str | None, bytes | None], str] = {}
         self._of_caller: dict[str, str] = {}
+        self._of_micros = [f'","duration":0.{micros:06d}' for micros in range(1000)]
 
     def encode(self, values: Values, offset: float) -> bytes:
         """Return the lines.
@@ -115,33 +117,45 @@ class Lines:
         return self._text(values, _ids(values[3::FIELDS]), _paths(values[5::FIELDS]), offset).encode()
 
     def _text(self, values: Values, ids: Sequence[str], paths: Sequence[str], offset: float) -> str:
-        of_client, more = self._of_client, self._more
+        of_client, of_caller, of_micros = self._of_client, self._of_caller, self._of_micros
         stamp, until = "", 0.0
-        lines: list[str] = []
-        add = lines.append
+        pieces: list[str] = []
+        add = pieces.extend
         one = iter(values)
         each = zip(*[one] * FIELDS, ids, paths, strict=True)
         for ended, took, status, _, form, _, peer, agent, rest, request_id, path in each:
             if ended >= until:
                 moment = int((ended + offset) * 1000)
-                stamp, until = _stamp(moment), (moment + 1) / 1000 - offset
+                stamp, until = f'{{"timestamp":"{_stamp(moment)}', (moment + 1) / 1000 - offset
+            micros = int(took * 1e6)
+            duration = of_micros[micros] if 0 <= micros < 1000 else f'","duration":{took:.6f}'
             client = of_client.get((peer[0] if peer else None, agent))
             if client is None:
                 client = self._client(peer[0] if peer else None, agent)
+            if rest is None:
+                more = "}\n"
+            elif isinstance(rest, Principal):
+                more = of_caller.get(rest.subject) or self._caller(rest)
+            else:
+                more = _rest(rest)
             add(
-                f'{{"timestamp":"{stamp}",{form.get(status) or form.new(status)},"url.path":"{path}",'
-                f'"request_id":"{request_id}","duration":{took:.6f}{client}{"" if rest is None else more(rest)}}}\n'
+                (
+                    stamp,
+                    form.get(status) or form.new(status),
+                    path,
+                    '","request_id":"',
+                    request_id,
+                    duration,
+                    client,
+                    more,
+                )
             )
-        return "".join(lines)
+        return "".join(pieces)
 
-    def _more(self, rest: Call | Principal) -> str:
-        """Return what not every call has; what most of those have, a caller who is known, is encoded once."""
-        if not isinstance(rest, Principal):
-            return _rest(rest)
-        found = self._of_caller.get(rest.subject)
-        if found is None:
-            found = f",{_members({'user.id': rest.subject})}"
-            _keep(self._of_caller, rest.subject, found)
+    def _caller(self, principal: Principal) -> str:
+        """Return how a line ends whose call has nothing to say but who called."""
+        found = f",{_members({'user.id': principal.subject})}}}\n"
+        _keep(self._of_caller, principal.subject, found)
         return found
 
     def _client(self, address: str | None, agent: bytes | None) -> str:
@@ -207,7 +221,7 @@ def _rest(call: Call) -> str:
             "seawall.ended": call.ended,
         }
     )
-    return f",{members}" if members else ""
+    return f",{members}}}\n" if members else "}\n"
 
 
 def _stamp(moment: int) -> str:
