@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import logging
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+import seawall.telemetry.logs.sink as sink_module
 from seawall.telemetry.logs.redaction import HIDDEN, Secret, hide, without_credentials
 from seawall.telemetry.logs.setup import LineHandler
 from seawall.telemetry.logs.sink import Sink, SinkCounts
@@ -107,3 +111,64 @@ def test_what_is_secret_is_struck_out_however_deep():
 )
 def test_passwords_in_urls_are_struck_out(text, shown):
     assert without_credentials(text) == shown
+
+
+def written_by_processes(number, *, alone=True):
+    """Return what *number* processes write to one pipe, some hundred lines of one letter at a time each."""
+    reader, writer = os.pipe()
+    children = []
+    for letter in b"abcdefgh"[:number]:
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            sink = Sink(writer)
+            if not alone:
+                sink._alone = lambda _: contextlib.nullcontext()
+            for _ in range(20):
+                sink.write((bytes([letter]) * 299 + b"\n") * 500, 500)
+            os._exit(not sink.flush(30))
+        children.append(child)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * number
+    return lines
+
+
+FORKS = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+@FORKS
+def test_lines_of_several_processes_in_one_pipe_stay_whole():
+    lines = written_by_processes(4)
+    assert len(lines) == 4 * 20 * 500
+    assert {(len(line), len(set(line))) for line in lines} == {(300, 2)}
+
+
+@FORKS
+def test_without_the_lock_they_do_not():
+    assert any(len(set(line)) > 2 for line in written_by_processes(4, alone=False))
+
+
+@FORKS
+def test_a_process_that_is_stopped_with_the_lock_holds_others_up_for_a_while_only(monkeypatch):
+    monkeypatch.setattr(sink_module, "_TRIES", 20)
+    reader, writer = os.pipe()
+    holds, held = os.pipe()
+    child = os.fork()
+    if child == 0:
+        fcntl.lockf(writer, fcntl.LOCK_EX)
+        os.write(held, b"x")
+        signal.pause()
+        os._exit(0)
+    try:
+        assert os.read(holds, 1) == b"x"
+        sink = Sink(writer)
+        sink.write(b"x" * 999 + b"\n")
+        assert sink.flush(5)
+        assert os.read(reader, 2000) == b"x" * 999 + b"\n"
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        for descriptor in (reader, writer, holds, held):
+            os.close(descriptor)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
+import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = ["QUEUE_BYTES", "Sink", "SinkCounts"]
@@ -17,6 +20,10 @@ __all__ = ["QUEUE_BYTES", "Sink", "SinkCounts"]
 QUEUE_BYTES = 8 * 1024 * 1024
 """Bytes that may wait to be written; what comes then is dropped."""
 _PIECE = 1024 * 1024
+_WHOLE = 512
+"""Bytes that every system writes to a pipe in one piece (POSIX, PIPE_BUF); Linux takes 4,096."""
+_TRIES = 1000
+"""Milliseconds one process waits at the most until another one has written to a pipe they share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ class Sink:
         """Write *pieces*; return how many lines were lost on the way."""
         data = memoryview(b"".join(data for data, _ in pieces))
         done = 0
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._alone(len(data)):
             while done < len(data):
                 done += self._write(data[done:])
         lost, end = 0, 0
@@ -114,6 +121,33 @@ class Sink:
             if end > done:
                 lost += lines
         return lost
+
+    @contextlib.contextmanager
+    def _alone(self, size: int) -> Iterator[None]:
+        """Keep other workers from writing their lines into the middle of those of this one.
+
+        Only short writes to a pipe are whole. Whoever writes more takes the pipe's lock, which the system takes back
+        when a process dies; one that is stopped while it has it holds the others up for a second a time.
+        """
+        if size <= _WHOLE or not stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
+            yield
+            return
+        import fcntl  # noqa: PLC0415 - not on every system
+
+        for _ in range(_TRIES):
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except (BlockingIOError, PermissionError):
+                time.sleep(0.001)
+            except OSError:  # a system whose pipes have no locks
+                yield
+                return
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _write(self, data: memoryview) -> int:
         while True:
