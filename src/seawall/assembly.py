@@ -84,11 +84,15 @@ class Built:
     tables: Mapping[str, Table]
     identity: Identity
     wires: tuple[Plan, ...] = ()
+    targets: tuple[tuple[Plan, WirePlan], ...] = ()
+    """Plans for ``wire``, and as what the protocol class finds them."""
 
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
         for plan in (*self.plans, *self.wires, *self.direct.compiled()):
             plan.provide(values)
+        for plan, target in self.targets:
+            target.own = CodeCache.form(plan.run).own
 
     def use_wire(self) -> None:
         """Compile the plans that the server's own protocol class can call; none behind ASGI middleware.
@@ -100,11 +104,12 @@ class Built:
         compiled = {plan.run: self.composer.wire(plan.route) for plan in self.routed}
         self.wires = tuple(plan for plan in compiled.values() if plan is not None)
         targets = {
-            run: WirePlan(plan.run, plan.policy.max_body, plan.name)
+            run: WirePlan(*CodeCache.form(plan.run), plan.policy.max_body, plan.name)
             for run, plan in compiled.items()
             if plan is not None
         }
-        asgi_only = WirePlan(None, 0, "")
+        self.targets = tuple(zip(self.wires, targets.values(), strict=True))
+        asgi_only = WirePlan(None, (), 0, "")
         self.surface.wires = {
             method.encode(): table.retargeted(targets, asgi_only).compile(self.composer.codes, f"{method} (wire)")
             for method, table in self.tables.items()

@@ -341,7 +341,7 @@ class WireProtocol(BoundedProtocol):
         """Run the plan of *request* in a task of its own."""
         self.active = request
         plan = request.plan
-        coroutine = plan.run(request)  # type: ignore[misc]  # there is no request for a plan without
+        coroutine = plan.run(request, plan.own)  # type: ignore[misc]  # there is no request for a plan without
         request.task = self.make_task(coroutine, loop=self.loop, name=plan.name)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:

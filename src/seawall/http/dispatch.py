@@ -1,14 +1,14 @@
 """Finds the plan for a method and a path, at a cost that does not grow with the number of routes.
 
 Paths without parameters are found in one dictionary per method. The others are sorted by shape: how many
-segments, and which of them are literal. All routes of one shape share one dictionary keyed by their literal
-segments, and one generated function per number of segments tries the shapes, those first that are literal where
-others take a parameter, read from the left. A thousand routes seldom have more than a dozen shapes.
+segments, and which of them are literal. All routes of one shape share one dictionary keyed by those literal
+segments in which they differ, and one generated function per number of segments tries the shapes, those first that
+are literal where others take a parameter, read from the left. A thousand routes seldom have more than a dozen shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +19,8 @@ from seawall.plan import CodeCache, Writer
 __all__ = ["Matcher", "Table", "split_raw"]
 
 Find = Callable[[list[str]], Any]
+Shapes = dict[tuple[bool, ...], dict[tuple[str, ...], Any]]
+"""By which segments are literal: the targets by those."""
 
 
 @dataclass(slots=True)
@@ -49,12 +51,13 @@ class Table:
 
     def compile(self, codes: CodeCache, label: str) -> Matcher:
         """Return what finds targets."""
-        by_length: dict[int, dict[tuple[bool, ...], dict[Any, Any]]] = {}
-        tails: dict[int, dict[tuple[bool, ...], dict[Any, Any]]] = {}
+        by_length: dict[int, Shapes] = {}
+        tails: dict[int, Shapes] = {}
         for (segments, tail), target in self.dynamic.items():
             shape = tuple(segment is not None for segment in segments)
             group = (tails if tail else by_length).setdefault(len(shape) + 1, {})
-            group.setdefault(shape, {})[_key(segments)] = target
+            literals = tuple(segment for segment in segments if segment is not None)
+            group.setdefault(shape, {})[literals] = target
         return Matcher(
             dict(self.static),
             {length: _compile(shapes, codes, f"{label}/{length}") for length, shapes in by_length.items()},
@@ -101,27 +104,38 @@ class Matcher:
         return None
 
 
-def _key(segments: tuple[str | None, ...]) -> Any:
-    literals = tuple(segment for segment in segments if segment is not None)
-    return literals[0] if len(literals) == 1 else literals
-
-
-def _compile(shapes: Mapping[tuple[bool, ...], dict[Any, Any]], codes: CodeCache, label: str) -> Find:
+def _compile(shapes: Shapes, codes: CodeCache, label: str) -> Find:
     writer = Writer()
     with writer.block("def find(parts):"):
         for shape in sorted(shapes, reverse=True):
-            table = writer.bind("table", shapes[shape])
-            literals = [f"parts[{index}]" for index, literal in enumerate(shape, 1) if literal]
-            key = literals[0] if len(literals) == 1 else f"({', '.join(literals)})"
-            writer.line(f"target = {table}.get({key})")
-            with writer.block("if target is not None:"):
-                # An empty segment is no value for a parameter: /orders/ is not an order.
-                parameters = [f"parts[{index}]" for index, literal in enumerate(shape, 1) if not literal]
-                with writer.block(f"if {' and '.join(parameters)}:"):
-                    writer.line("return target")
+            _try_shape(writer, shape, shapes[shape])
         writer.line("return None")
     function: Find = codes.function(writer.source, "find", label, writer.namespace)
     return function
+
+
+def _try_shape(writer: Writer, shape: tuple[bool, ...], targets: Mapping[tuple[str, ...], Any]) -> None:
+    """Write the lines that return the target of one shape; what all its routes have in common is no part of a key."""
+    places = [f"parts[{index}]" for index, literal in enumerate(shape, 1) if literal]
+    same = [len(set(values)) == 1 for values in zip(*targets, strict=True)]
+    differ = [index for index, one in enumerate(same) if not one]
+    first = next(iter(targets))
+    conditions = [f"{places[at]} == {writer.bind('literal', first[at])}" for at, one in enumerate(same) if one]
+    # An empty segment is no value for a parameter: /orders/ is not an order.
+    conditions += [f"parts[{index}]" for index, literal in enumerate(shape, 1) if not literal]
+    with writer.block(f"if {' and '.join(conditions)}:"):
+        if not differ:
+            writer.line(f"return {writer.bind('target', targets[first])}")
+            return
+        keys = {_key([literals[at] for at in differ]): target for literals, target in targets.items()}
+        key = places[differ[0]] if len(differ) == 1 else f"({', '.join(places[at] for at in differ)})"
+        writer.line(f"target = {writer.bind('table', keys)}.get({key})")
+        with writer.block("if target is not None:"):
+            writer.line("return target")
+
+
+def _key(literals: Sequence[str]) -> Any:
+    return literals[0] if len(literals) == 1 else tuple(literals)
 
 
 def split_raw(raw_path: bytes) -> list[str]:

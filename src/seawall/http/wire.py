@@ -25,17 +25,20 @@ EAGER = sys.version_info >= (3, 12)
 """Whether a plan's first step runs before its task is known to the request: where asyncio has eager tasks."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class WirePlan:
     """A plan compiled for ``wire``, or the note that a path is served over ASGI alone.
 
     Args:
-        run: The plan's coroutine function; None where the request must go the ASGI way.
+        run: The coroutine function that the plan has in common with others, for a request and `own`; None where the
+            request must go the ASGI way.
+        own: What is the plan's own; see `seawall.plan.Form`.
         max_body: Bytes of body the operation accepts.
         name: The operation's name.
     """
 
-    run: Callable[[Any], Coroutine[Any, Any, None]] | None
+    run: Callable[[Any, Any], Coroutine[Any, Any, None]] | None
+    own: tuple[Any, ...]
     max_body: int
     name: str
 

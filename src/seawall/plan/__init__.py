@@ -1,6 +1,6 @@
 """Guards, binding, call and encoding of one operation, compiled into one flat coroutine."""
 
-from seawall.plan.code import CodeCache
+from seawall.plan.code import CodeCache, Form
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
 from seawall.plan.ending import AnswerBroken, Disconnected
@@ -28,6 +28,7 @@ __all__ = [
     "Deadline",
     "Deadlines",
     "Disconnected",
+    "Form",
     "Fragment",
     "Guard",
     "GuardSource",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from textwrap import indent
-from types import BuiltinMethodType, MethodType
-from typing import Any
+from types import BuiltinMethodType, FunctionType, MethodType
+from typing import Any, NamedTuple
 
-__all__ = ["CodeCache", "put"]
+__all__ = ["CodeCache", "Form", "put"]
+
+OWN = "own_values"
+"""The last parameter of every function made here: a tuple of the values that are its own."""
 
 _MOST_VARIANTS = 8
 """Ways of dividing the values of one source into common and own; what fits none of them has all values as its own."""
@@ -19,9 +21,10 @@ class CodeCache:
     """Compiled code by its source, so that operations of one form are compiled once and run the same instructions.
 
     Compiling sixty lines takes about a millisecond; a thousand operations seldom have more than a few dozen forms.
-    What a function refers to is global where all functions of the form share it, and in its closure where it is its
-    own. Python touches every cell of a closure at every call: with forty cells for each of a thousand operations
-    those, and not the look-up, were what a call waited for (a fifth of its time).
+    What a function refers to is global where all functions of the form share it. What is its own is in one tuple, the
+    default of its last parameter: with a cell of a closure for each value of each of a thousand operations, what a
+    call waited for were those, which no cache near the processor holds, and not the look-up. Who keeps that tuple at
+    hand need not touch the function either; see `form`.
     """
 
     __slots__ = ("_forms", "_same")
@@ -29,6 +32,12 @@ class CodeCache:
     def __init__(self) -> None:
         self._same: dict[Any, Any] = {}
         self._forms: dict[tuple[str, tuple[str, ...]], list[_Variant]] = {}
+
+    @staticmethod
+    def form(function: Callable[..., Any]) -> Form:
+        """Return what *function*, made by `function`, has in common with others, and what is its own."""
+        made: Any = function
+        return Form(made.form, made.__defaults__[0])
 
     def function(self, source: str, name: str, label: str, namespace: Mapping[str, Any]) -> Callable[..., Any]:
         """Return the function *name* that *source* defines.
@@ -40,9 +49,7 @@ class CodeCache:
             namespace: The values it refers to, by name; `put` changes one.
         """
         values = {key: self.one(value) for key, value in namespace.items()}
-        function = self._variant(source, name, values).function(values)
-        function.__qualname__ = label
-        return function
+        return self._variant(source, name, values).function(values, label)
 
     def _variant(self, source: str, name: str, values: Mapping[str, Any]) -> _Variant:
         variants = self._forms.setdefault((source, tuple(values)), [])
@@ -76,13 +83,13 @@ class _Variant:
     """One source, compiled for one division of its values.
 
     Args:
-        make: Makes a function of the values that are its own.
+        form: The function, which has to be given the values that are its own.
         own: Their names.
         common: The values all its functions share, by name.
         example: All values of the first function.
     """
 
-    make: Callable[..., Callable[..., Any]]
+    form: Any
     own: tuple[str, ...]
     common: Mapping[str, Any]
     example: Mapping[str, Any]
@@ -95,8 +102,25 @@ class _Variant:
     def fits(self, values: Mapping[str, Any]) -> bool:
         return all(values[key] is value for key, value in self.common.items())
 
-    def function(self, values: Mapping[str, Any]) -> Callable[..., Any]:
-        return self.make(*(values[key] for key in self.own))
+    def function(self, values: Mapping[str, Any], label: str) -> Callable[..., Any]:
+        form = self.form
+        own = tuple([values[key] for key in self.own])
+        made = FunctionType(form.__code__, form.__globals__, form.__name__, (own,))
+        made.__qualname__ = label
+        made.__dict__.update(form=form, own=self.own)
+        return made
+
+
+class Form(NamedTuple):
+    """A function as ``common(*arguments, own)``.
+
+    Args:
+        common: The function, the same object for all that differ only in the values that are their own.
+        own: These.
+    """
+
+    common: Callable[..., Any]
+    own: tuple[Any, ...]
 
 
 def put(function: Callable[..., Any], name: str, value: Any) -> None:
@@ -104,27 +128,29 @@ def put(function: Callable[..., Any], name: str, value: Any) -> None:
 
     Functions that had the same object under that name find the new one as well.
     """
-    code: Any = getattr(function, "__code__", None)
-    if name in code.co_freevars:
-        cells: Any = getattr(function, "__closure__", None)
-        cells[code.co_freevars.index(name)].cell_contents = value
+    made: Any = function
+    names: tuple[str, ...] = made.own
+    if name in names:
+        at, own = names.index(name), CodeCache.form(made).own
+        made.__defaults__ = ((*own[:at], value, *own[at + 1 :]),)
     else:
-        namespace: dict[str, Any] = getattr(function, "__globals__", {})
-        namespace[name] = value
+        made.__globals__[name] = value
 
 
-def _compile(
-    source: str, name: str, own: tuple[str, ...], common: Mapping[str, Any]
-) -> Callable[..., Callable[..., Any]]:
-    text = f"def make({', '.join(own)}):\n{indent(source, '    ')}    return {name}\n"
+def _compile(source: str, name: str, own: tuple[str, ...], common: Mapping[str, Any]) -> FunctionType:
+    head, body = source.split("):\n", 1)
+    text = f"{head}{'' if head.endswith('(') else ', '}{OWN}):\n"
+    if own:
+        text += f"    ({', '.join(own)},) = {OWN}\n"
+    text += body
     filename = _filename(name, text)
     # The standard library's own way (dataclasses, attrs) of giving generated code a visible source:
     # an entry without a modification time is never dropped by checkcache().
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     scope: dict[str, Any] = dict(common)
     exec(compile(text, filename, "exec"), scope)  # noqa: S102 - the source is ours, made from no input
-    make: Callable[..., Callable[..., Any]] = scope["make"]
-    return make
+    function: FunctionType = scope[name]
+    return function
 
 
 def _filename(name: str, text: str) -> str:

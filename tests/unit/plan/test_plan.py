@@ -444,7 +444,7 @@ def test_a_thousand_operations_of_one_form_are_compiled_once(monkeypatch):
     assert len(compiled) <= 8
 
 
-def test_plans_of_one_form_keep_only_what_differs_in_their_closures():
+def test_plans_of_one_form_keep_only_what_differs_for_themselves():
     app = service()
     for number in range(4):
 
@@ -455,9 +455,10 @@ def test_plans_of_one_form_keep_only_what_differs_in_their_closures():
     _, second, third, fourth = (plan.run for plan in app.build().plans)
     assert second.__code__ is third.__code__ is fourth.__code__
     assert second.__globals__ is third.__globals__
-    own, common = second.__code__.co_freevars, second.__globals__
+    own, common = second.own, second.__globals__
     assert {"_operation", "_operation_name"} <= set(own)
-    assert len(own) < len(common) / 3
+    assert len(own) == len(CodeCache.form(second).own) < len(common) / 3
+    assert CodeCache.form(second).common is CodeCache.form(third).common
     assert {"_Call", "_monotonic", "_representations", "_read_order_id"} <= set(common)
 
 
