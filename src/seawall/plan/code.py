@@ -53,15 +53,15 @@ class CodeCache:
 
     def _variant(self, source: str, name: str, values: Mapping[str, Any]) -> _Variant:
         variants = self._forms.setdefault((source, tuple(values)), [])
-        for variant in reversed(variants[1:]):
+        for variant in variants[1:]:
             if variant.fits(values):
                 return variant
-        if not variants:
-            variants.append(_Variant.compile(source, name, values, {}))
-        if values is variants[0].example or len(variants) == _MOST_VARIANTS:
-            return variants[0]
-        first = variants[0].example
-        common = {key: value for key, value in values.items() if value is first[key]}
+        common = values  # of the first, which may stay the only one, everything is global
+        if variants:
+            first = variants[0].example
+            common = {key: value for key, value in values.items() if value is first[key]}
+        if len(variants) == _MOST_VARIANTS:
+            common = {}
         variants.append(_Variant.compile(source, name, values, common))
         return variants[-1]
 
