@@ -69,9 +69,15 @@ def rate(samples: Samples, workload: str, name: str) -> float | None:
 
 
 def ratio(samples: Samples, contender: tuple[str, str], other: tuple[str, str]) -> float | None:
-    """Return the ratio of two medians, or None where one was not measured."""
-    ours, theirs = rate(samples, *contender), rate(samples, *other)
-    return round(ours / theirs, 3) if ours and theirs else None
+    """Return the median of the ratios of all rounds, or None where one was not measured.
+
+    What is compared was measured within the same round, seconds apart: a machine that is slower for a while is slower
+    for both.
+    """
+    ours, theirs = (samples.get(workload, {}).get(name, []) for workload, name in (contender, other))
+    pairs = zip(ours, theirs, strict=False)
+    ratios = [one.requests_per_second / another.requests_per_second for one, another in pairs]
+    return round(median(ratios), 3) if ratios else None
 
 
 def print_tables(console: Console, samples: Samples) -> None:

@@ -46,7 +46,7 @@ def test_generated_code_shows_its_source_and_is_not_taken_for_the_users():
     source = "def plan():\n    return _fail(None)\n"
     run = CodeCache().function(source, "plan", "read_order", {"_fail": fail})
     html = page(caught(run))
-    assert re.search(r"&lt;seawall plan \d+&gt;:3", html)
+    assert re.search(r"&lt;seawall plan \d+&gt;:2", html)
     assert "<mark>_fail(None)</mark>" in html
     yours = html[html.index("Your code") : html.index("Whole stack")]
     assert "seawall plan" not in yours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import linecache
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -139,18 +140,31 @@ def put(function: Callable[..., Any], name: str, value: Any) -> None:
 
 def _compile(source: str, name: str, own: tuple[str, ...], common: Mapping[str, Any]) -> FunctionType:
     head, body = source.split("):\n", 1)
-    text = f"{head}{'' if head.endswith('(') else ', '}{OWN}):\n"
-    if own:
-        text += f"    ({', '.join(own)},) = {OWN}\n"
-    text += body
+    text = f"{head}{'' if head.endswith('(') else ', '}{OWN}):\n{body}"
     filename = _filename(name, text)
     # The standard library's own way (dataclasses, attrs) of giving generated code a visible source:
     # an entry without a modification time is never dropped by checkcache().
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     scope: dict[str, Any] = dict(common)
-    exec(compile(text, filename, "exec"), scope)  # noqa: S102 - the source is ours, made from no input
+    tree = _Own(own).visit(ast.parse(text, filename))
+    exec(compile(tree, filename, "exec"), scope)  # noqa: S102 - the source is ours, made from no input
     function: FunctionType = scope[name]
     return function
+
+
+class _Own(ast.NodeTransformer):
+    """Has the values of *names* taken from the tuple when they are needed: most of them are not, at most calls."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._places = {name: place for place, name in enumerate(names)}
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        place = self._places.get(node.id)
+        if place is None:
+            return node
+        values = ast.copy_location(ast.Name(OWN, ast.Load()), node)
+        number = ast.copy_location(ast.Constant(place), node)
+        return ast.copy_location(ast.Subscript(values, number, ast.Load()), node)
 
 
 def _filename(name: str, text: str) -> str:
