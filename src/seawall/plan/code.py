@@ -15,7 +15,7 @@ OWN = "own_values"
 """The last parameter of every function made here: a tuple of the values that are its own."""
 
 _MOST_VARIANTS = 8
-"""Ways of dividing the values of one source into common and own; what fits none of them has all values as its own."""
+"""Ways of dividing the values of one source into common and own; in the last one all are own, which fits any."""
 
 
 class CodeCache:
@@ -57,11 +57,12 @@ class CodeCache:
         for variant in variants[1:]:
             if variant.fits(values):
                 return variant
-        common = values  # of the first, which may stay the only one, everything is global
-        if variants:
+        if not variants:
+            common = values  # the first may stay the only one
+        elif len(variants) < _MOST_VARIANTS:
             first = variants[0].example
             common = {key: value for key, value in values.items() if value is first[key]}
-        if len(variants) == _MOST_VARIANTS:
+        else:
             common = {}
         variants.append(_Variant.compile(source, name, values, common))
         return variants[-1]
