@@ -78,7 +78,7 @@ def test_if_every_wait_were_harmful_they_would_be():
 
 def test_a_server_with_too_much_to_compute_refuses_some_and_keeps_what_is_important():
     shares = {"/work": 0.87, "/vital": 0.1, "/health/live": 0.03}
-    # Seen once on a busy machine: 53 of the callers were in, who waited for hardly more than the default, and stayed so.
+    # Seen once on a busy machine: 53 of the callers were in, waited for hardly more than the default, and stayed so.
     (all_,) = seen(Stage(shares, 5.0, callers=300, settle=3.0), SEAWALL_ADMISSION_HARMFUL_WAIT="0.2")
     assert all_.statuses() == {200, 503}
     assert all_.passed("/vital") > all_.passed("/work")
