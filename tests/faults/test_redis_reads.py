@@ -242,3 +242,14 @@ async def test_who_waits_when_it_is_closed_is_told(redis_url):
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(answers[0], asyncio.CancelledError)
         assert all(isinstance(each, Broken) for each in answers[1:])
+
+
+async def test_who_has_only_begun_to_wait_when_it_is_closed_is_told_too(redis_url):
+    async with many(redis_url, 3) as (reads, keys):
+        tasks = [asyncio.ensure_future(reads.get(key)) for key in keys]
+        await asyncio.sleep(0)
+        reads.close()
+        first, *others = await asyncio.gather(*tasks, return_exceptions=True)
+        assert first == keys[0].encode(), "it asks for itself"
+        assert all(isinstance(each, Broken) for each in others)
+        assert await reads.get(keys[1]) == keys[1].encode()

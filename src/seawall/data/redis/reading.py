@@ -16,6 +16,7 @@ __all__ = ["Reads", "read"]
 
 MOST = 64
 """Keys of one command: while the server answers it, everybody else waits."""
+CLOSED = "The client was closed."
 _Waiting = tuple[str, asyncio.Future[Any]]
 
 
@@ -60,9 +61,11 @@ class Reads:
         return found  # type: ignore[no-any-return]  # bytes: see `connect`
 
     def close(self) -> None:
-        """Cut short what is under way."""
+        """Cut short what is under way; all who wait are told."""
         for task in self._under_way:
             task.cancel()
+        _tell(self._waiting, [Broken(CLOSED)] * len(self._waiting))  # their task will not have begun
+        self._waiting.clear()
 
     def _send(self) -> None:
         """Ask in the next turn for all that are waiting by then."""
@@ -76,15 +79,19 @@ class Reads:
         if self._waiting:
             self._send()
         answers: Sequence[Any] = ()
-        error: Exception = Broken("The client was closed.")
+        error: Exception = Broken(CLOSED)
         try:
             answers = await read(self._client, [key for key, _ in waiting])
         except Exception as failed:  # noqa: BLE001 - it is raised to all who wait
             error = failed.with_traceback(None)
         finally:
-            for (_, future), answer in zip(waiting, answers or [error] * len(waiting), strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            _tell(waiting, answers or [error] * len(waiting))
+
+
+def _tell(waiting: Sequence[_Waiting], answers: Sequence[Any]) -> None:
+    for (_, future), answer in zip(waiting, answers, strict=True):
+        if not future.done():
+            future.set_result(answer)
 
 
 async def read(client: Any, keys: Sequence[str]) -> Sequence[bytes | None]:
