@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import io
 import logging
@@ -113,8 +112,8 @@ def test_passwords_in_urls_are_struck_out(text, shown):
     assert without_credentials(text) == shown
 
 
-def written_by_processes(number, *, alone=True):
-    """Return what *number* processes write to one pipe, some hundred lines of one letter at a time each."""
+def written_by_processes(number, lines, *, alone=True):
+    """Return what *number* processes write to one pipe, *lines* of one letter at a time; the first writes single ones."""
     reader, writer = os.pipe()
     children = []
     for letter in b"abcdefgh"[:number]:
@@ -123,16 +122,19 @@ def written_by_processes(number, *, alone=True):
             os.close(reader)
             sink = Sink(writer)
             if not alone:
-                sink._alone = lambda _: contextlib.nullcontext()
-            for _ in range(20):
-                sink.write((bytes([letter]) * 299 + b"\n") * 500, 500)
+                sink._lock = lambda: False
+            each = 1 if letter == ord("a") else lines
+            for _ in range(20 * lines // each):
+                sink.write((bytes([letter]) * 299 + b"\n") * each, each)
+                if each == 1:
+                    sink.flush(30)
             os._exit(not sink.flush(30))
         children.append(child)
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
-        lines = file.read().splitlines(keepends=True)
+        written = file.read().splitlines(keepends=True)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * number
-    return lines
+    return written
 
 
 FORKS = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -140,14 +142,14 @@ FORKS = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
 @FORKS
 def test_lines_of_several_processes_in_one_pipe_stay_whole():
-    lines = written_by_processes(4)
-    assert len(lines) == 4 * 20 * 500
-    assert {(len(line), len(set(line))) for line in lines} == {(300, 2)}
+    written = written_by_processes(4, 500)
+    assert len(written) == 4 * 20 * 500
+    assert {(len(line), len(set(line))) for line in written} == {(300, 2)}
 
 
 @FORKS
 def test_without_the_lock_they_do_not():
-    assert any(len(set(line)) > 2 for line in written_by_processes(4, alone=False))
+    assert any(len(set(line)) > 2 for line in written_by_processes(4, 500, alone=False))
 
 
 @FORKS

@@ -7,12 +7,12 @@ finds out and counts what is lost; no call waits for it and none fails.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = ["QUEUE_BYTES", "Sink", "SinkCounts"]
@@ -20,8 +20,6 @@ __all__ = ["QUEUE_BYTES", "Sink", "SinkCounts"]
 QUEUE_BYTES = 8 * 1024 * 1024
 """Bytes that may wait to be written; what comes then is dropped."""
 _PIECE = 1024 * 1024
-_WHOLE = 512
-"""Bytes that every system writes to a pipe in one piece (POSIX, PIPE_BUF); Linux takes 4,096."""
 _TRIES = 1000
 """Milliseconds one process waits at the most until another one has written to a pipe they share."""
 
@@ -112,9 +110,14 @@ class Sink:
         """Write *pieces*; return how many lines were lost on the way."""
         data = memoryview(b"".join(data for data, _ in pieces))
         done = 0
-        with contextlib.suppress(OSError), self._alone(len(data)):
+        locked = False
+        with contextlib.suppress(OSError):
+            locked = self._lock()
             while done < len(data):
                 done += self._write(data[done:])
+        if locked:
+            with contextlib.suppress(OSError):
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
         lost, end = 0, 0
         for piece, lines in pieces:
             end += len(piece)
@@ -122,32 +125,26 @@ class Sink:
                 lost += lines
         return lost
 
-    @contextlib.contextmanager
-    def _alone(self, size: int) -> Iterator[None]:
-        """Keep other workers from writing their lines into the middle of those of this one.
+    def _lock(self) -> bool:
+        """Keep other workers' lines out of the middle of those of this one; return whether there is something to undo.
 
-        Only short writes to a pipe are whole. Whoever writes more takes the pipe's lock, which the system takes back
-        when a process dies; one that is stopped while it has it holds the others up for a second a time.
+        What is written to a pipe goes in pieces when there is not room for all of it, and then even a short line of
+        another process comes between them. So whoever writes takes the pipe's lock, which the system takes back when a
+        process dies. There is no waiting for it with an end, so it is asked for again and again: one process that is
+        stopped while it has it must not silence the others.
         """
-        if size <= _WHOLE or not stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
-            yield
-            return
-        import fcntl  # noqa: PLC0415 - not on every system
-
+        if not stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
+            return False
         for _ in range(_TRIES):
             try:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except (BlockingIOError, PermissionError):
                 time.sleep(0.001)
             except OSError:  # a system whose pipes have no locks
-                yield
-                return
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+                return False
+            else:
+                return True
+        return False
 
     def _write(self, data: memoryview) -> int:
         while True:
