@@ -113,7 +113,7 @@ def test_passwords_in_urls_are_struck_out(text, shown):
 
 
 def written_by_processes(number, lines, *, alone=True):
-    """Return what *number* processes write to one pipe, *lines* of one letter at a time; the first writes single ones."""
+    """Return what *number* processes write to one pipe, *lines* of one letter at a time; the first single ones."""
     reader, writer = os.pipe()
     children = []
     for letter in b"abcdefgh"[:number]:
