@@ -33,7 +33,7 @@ from seawall.http.watch import ClientWatch
 from seawall.http.wire import WirePlan
 from seawall.idempotency.keeper import IdempotencyOptions
 from seawall.operation import Policy
-from seawall.plan import CodeCache, Deadlines, Fragment, Plan, TimeoutField, own_guards
+from seawall.plan import CodeCache, Deadlines, Fragment, Plan, TimeoutField, form_of, own_guards
 from seawall.plan.admission import admission_guards
 from seawall.plan.idempotency import idempotency_guards
 from seawall.plan.limits import rate_limits
@@ -66,8 +66,9 @@ class Built:
         composer: What its plans were compiled with.
         routed: The plans of all routes, those of the document and its page included.
         tables: The routes' ASGI targets, by method.
-        wires: The plans of those routes that the server's own protocol class can call; none before `use_wire`.
         identity: The schemes in use.
+        targets: The plans of those routes that the server's own protocol class can call, each with what that finds; none
+            before `use_wire`.
     """
 
     routes: tuple[Route, ...]
@@ -83,16 +84,19 @@ class Built:
     routed: tuple[Plan, ...]
     tables: Mapping[str, Table]
     identity: Identity
-    wires: tuple[Plan, ...] = ()
     targets: tuple[tuple[Plan, WirePlan], ...] = ()
-    """Plans for ``wire``, and as what the protocol class finds them."""
+
+    @property
+    def wires(self) -> tuple[Plan, ...]:
+        """The plans that the server's own protocol class can call."""
+        return tuple(plan for plan, _ in self.targets)
 
     def provide(self, values: Mapping[Any, Any]) -> None:
         """Put started resources where the plans find them."""
         for plan in (*self.plans, *self.wires, *self.direct.compiled()):
             plan.provide(values)
         for plan, target in self.targets:
-            target.own = CodeCache.form(plan.run).own
+            target.own = form_of(plan.run).own
 
     def use_wire(self) -> None:
         """Compile the plans that the server's own protocol class can call; none behind ASGI middleware.
@@ -102,13 +106,13 @@ class Built:
         if self.service.middlewares:
             return
         compiled = {plan.run: self.composer.wire(plan.route) for plan in self.routed}
-        self.wires = tuple(plan for plan in compiled.values() if plan is not None)
-        targets = {
-            run: WirePlan(*CodeCache.form(plan.run), plan.policy.max_body, plan.name)
+        made = {
+            run: (plan, WirePlan(*form_of(plan.run), plan.policy.max_body, plan.name))
             for run, plan in compiled.items()
             if plan is not None
         }
-        self.targets = tuple(zip(self.wires, targets.values(), strict=True))
+        self.targets = tuple(made.values())
+        targets = {run: target for run, (_, target) in made.items()}
         asgi_only = WirePlan(None, (), 0, "")
         self.surface.wires = {
             method.encode(): table.retargeted(targets, asgi_only).compile(self.composer.codes, f"{method} (wire)")
@@ -176,7 +180,7 @@ class Built:
         surface.cors, surface.max_path, surface.doors = fresh.cors, fresh.max_path, fresh.doors
         if surface.wires:
             other.use_wire()
-            surface.wires, self.wires = fresh.wires, other.wires
+            surface.wires, self.targets = fresh.wires, other.targets
 
 
 def assemble(service: Service) -> Built:

@@ -1,6 +1,6 @@
 """Guards, binding, call and encoding of one operation, compiled into one flat coroutine."""
 
-from seawall.plan.code import CodeCache, Form
+from seawall.plan.code import CodeCache, Form, form_of
 from seawall.plan.compiler import AppResource, Plan, Step, compile_plan
 from seawall.plan.deadline import Deadline, Deadlines
 from seawall.plan.ending import AnswerBroken, Disconnected
@@ -41,6 +41,7 @@ __all__ = [
     "Writer",
     "compile_plan",
     "depends_on_method",
+    "form_of",
     "looks_at_request",
     "own_guards",
     "takes_arguments",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
-__all__ = ["CodeCache", "Form", "put"]
+__all__ = ["CodeCache", "Form", "form_of", "put"]
 
 OWN = "own_values"
 """The last parameter of every function made here: a tuple of the values that are its own."""
@@ -25,7 +25,7 @@ class CodeCache:
     What a function refers to is global where all functions of the form share it. What is its own is in one tuple, the
     default of its last parameter: with a cell of a closure for each value of each of a thousand operations, what a
     call waited for were those, which no cache near the processor holds, and not the look-up. Who keeps that tuple at
-    hand need not touch the function either; see `form`.
+    hand need not touch the function either; see `form_of`.
     """
 
     __slots__ = ("_forms", "_same")
@@ -33,12 +33,6 @@ class CodeCache:
     def __init__(self) -> None:
         self._same: dict[Any, Any] = {}
         self._forms: dict[tuple[str, tuple[str, ...]], list[_Variant]] = {}
-
-    @staticmethod
-    def form(function: Callable[..., Any]) -> Form:
-        """Return what *function*, made by `function`, has in common with others, and what is its own."""
-        made: Any = function
-        return Form(made.form, made.__defaults__[0])
 
     def function(self, source: str, name: str, label: str, namespace: Mapping[str, Any]) -> Callable[..., Any]:
         """Return the function *name* that *source* defines.
@@ -125,6 +119,12 @@ class Form(NamedTuple):
     own: tuple[Any, ...]
 
 
+def form_of(function: Callable[..., Any]) -> Form:
+    """Return what *function*, made by `CodeCache`, has in common with others, and what is its own."""
+    made: Any = function
+    return Form(made.form, made.__defaults__[0])
+
+
 def put(function: Callable[..., Any], name: str, value: Any) -> None:
     """Let *function*, made by `CodeCache`, find *value* under *name* from now on.
 
@@ -133,7 +133,7 @@ def put(function: Callable[..., Any], name: str, value: Any) -> None:
     made: Any = function
     names: tuple[str, ...] = made.own
     if name in names:
-        at, own = names.index(name), CodeCache.form(made).own
+        at, own = names.index(name), form_of(made).own
         made.__defaults__ = ((*own[:at], value, *own[at + 1 :]),)
     else:
         made.__globals__[name] = value

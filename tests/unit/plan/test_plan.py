@@ -22,7 +22,7 @@ from seawall import (
     current_call,
 )
 from seawall.operation import Policy, describe
-from seawall.plan import CodeCache, Writer, code, compile_plan
+from seawall.plan import CodeCache, Writer, code, compile_plan, form_of
 from support.exchange import exchange, running
 from support.settings import service
 
@@ -457,8 +457,8 @@ def test_plans_of_one_form_keep_only_what_differs_for_themselves():
     assert second.__globals__ is third.__globals__
     own, common = second.own, second.__globals__
     assert {"_operation", "_operation_name"} <= set(own)
-    assert len(own) == len(CodeCache.form(second).own) < len(common) / 3
-    assert CodeCache.form(second).common is CodeCache.form(third).common
+    assert len(own) == len(form_of(second).own) < len(common) / 3
+    assert form_of(second).common is form_of(third).common
     assert {"_Call", "_monotonic", "_representations", "_read_order_id"} <= set(common)
 
 
@@ -495,3 +495,38 @@ def test_a_value_put_under_a_shared_name_is_found_by_all_that_share_it():
         code.put(function, "a", "new")
         code.put(function, "b", "own")
     assert [function() for function in functions] == [("new", "own")] * 3
+
+
+class One:
+    """A resource."""
+
+
+class Other:
+    """Another one."""
+
+
+def test_after_a_reload_the_protocol_class_finds_resources_that_start_anew():
+    def made():
+        app = service()
+
+        @app.get("/one/{number}")
+        async def one(number: int, resource: One) -> str:
+            return ""
+
+        @app.get("/other/{number}")
+        async def other(number: int, resource: Other) -> str:
+            return ""
+
+        for kind in (One, Other):
+            app.resource(kind)
+        return app
+
+    built, fresh = made().build(), made().build()
+    built.use_wire()
+    built.replace_by(fresh)
+    resources = {One: One(), Other: Other()}
+    built.provide(resources)
+    for name, kind in (("one", One), ("other", Other)):
+        target = built.surface.wires[b"GET"].find(["", name, "1"])
+        known = [*target.own, *target.run.__globals__.values()]
+        assert any(value is resources[kind] for value in known), name
