@@ -67,8 +67,8 @@ class Built:
         routed: The plans of all routes, those of the document and its page included.
         tables: The routes' ASGI targets, by method.
         identity: The schemes in use.
-        targets: The plans of those routes that the server's own protocol class can call, each with what that finds; none
-            before `use_wire`.
+        targets: The plans of those routes that the server's own protocol class can call, each with what it is found as;
+            none before `use_wire`.
     """
 
     routes: tuple[Route, ...]
