@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 
@@ -15,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it al
 from benchmarks.harness import machine, report, setup
 from benchmarks.harness.catalogue import FAMILIES, WORKLOADS
 from benchmarks.harness.contenders import CONTENDERS, Contender
-from benchmarks.harness.load import WARM_UP, LoadError, measure
+from benchmarks.harness.load import WARM_UP, LoadError, measure, warm_up
 from benchmarks.harness.paths import LATEST, ROOT
 from benchmarks.harness.servers import Server, StartError, pinning, serving
 from benchmarks.harness.verify import WrongAnswerError, verify
@@ -48,26 +49,43 @@ class Comparison:
                 self._drop(cell, str(problem))
 
     def measure_round(self, number: int) -> None:
-        """Measure every remaining cell once, each in a fresh process."""
-        for cell in tuple(self.cells):
-            workload, contender = cell
-            try:
-                with self._serving(cell, quiet=workload.logged) as server:
-                    sample = measure(
-                        server,
-                        workload,
-                        seconds=self.options.seconds,
-                        connections=self.options.connections,
-                        cpu=self.load_cpu,
-                    )
-            except (StartError, LoadError) as problem:
-                self._drop(cell, str(problem))
-                continue
-            self.samples.setdefault(workload.name, {}).setdefault(contender.name, []).append(sample)
-            self.console.print(
-                f"  round {number}  {workload.name:13} {contender.name:17}"
-                f" {sample.requests_per_second:>10,.0f} /s  p99 {sample.p99 / 1000:.2f} ms"
-            )
+        """Measure what remains, in fresh processes: all of one comparison side by side, a second each in turn."""
+        for group in groups_of(self.cells):
+            with contextlib.ExitStack() as stack:
+                servers = {cell: server for cell in group if (server := self._started(stack, cell)) is not None}
+                for turn in range(self.options.seconds):
+                    # Forth and back, so that nobody is always the one behind the same other.
+                    for cell in tuple(servers) if turn % 2 == 0 else tuple(reversed(servers)):
+                        self._measure(cell, servers[cell])
+                        if cell not in self.cells:
+                            del servers[cell]
+            for workload, contender in servers:
+                samples = self.samples[workload.name][contender.name][-self.options.seconds :]
+                self.console.print(
+                    f"  round {number}  {workload.name:13} {contender.name:17}"
+                    f" {median(each.requests_per_second for each in samples):>10,.0f} /s"
+                    f"  p99 {median(each.p99 for each in samples) / 1000:.2f} ms"
+                )
+
+    def _started(self, stack: contextlib.ExitStack, cell: tuple[Workload, Contender]) -> Server | None:
+        """Start the server of *cell* for as long as *stack* is open, and warm it up."""
+        workload, _ = cell
+        try:
+            server = stack.enter_context(self._serving(cell, quiet=workload.logged))
+            warm_up(server, workload, connections=self.options.connections, cpu=self.load_cpu)
+        except (StartError, LoadError) as problem:
+            self._drop(cell, str(problem))
+            return None
+        return server
+
+    def _measure(self, cell: tuple[Workload, Contender], server: Server) -> None:
+        workload, contender = cell
+        try:
+            sample = measure(server, workload, connections=self.options.connections, cpu=self.load_cpu)
+        except LoadError as problem:
+            self._drop(cell, str(problem))
+            return
+        self.samples.setdefault(workload.name, {}).setdefault(contender.name, []).append(sample)
 
     def _serving(
         self, cell: tuple[Workload, Contender], *, quiet: bool = False
@@ -104,13 +122,21 @@ def cells_of(workloads: list[Workload], contenders: list[Contender]) -> list[tup
     return cells
 
 
+def groups_of(cells: list[tuple[Workload, Contender]]) -> list[list[tuple[Workload, Contender]]]:
+    """Return the cells that are compared with each other, together: those of a workload, both sizes of the routes."""
+    groups: dict[str, list[tuple[Workload, Contender]]] = {}
+    for cell in cells:
+        groups.setdefault(cell[0].family if cell[0].routes else cell[0].name, []).append(cell)
+    return list(groups.values())
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py", description="Compare Seawall with its peers, side by side.")
     parser.add_argument("--only", type=_names({each.name for each in CONTENDERS}), metavar="NAME,…")
     known = {*FAMILIES, *(workload.name for workload in WORKLOADS)}
     parser.add_argument("--workloads", type=_names(known), metavar="NAME,…")
     parser.add_argument("--rounds", type=_positive, default=3, help="measured rounds (default 3)")
-    parser.add_argument("--seconds", type=_positive, default=5, help="seconds per measurement (default 5)")
+    parser.add_argument("--seconds", type=_positive, default=5, help="seconds per contender and round (default 5)")
     parser.add_argument("--connections", type=_positive, default=64, help="kept-alive connections (default 64)")
     parser.add_argument("--python", metavar="PATH", help="interpreter of the Python contenders (default: the quickest)")
     parser.add_argument("--list", action="store_true", help="name contenders and workloads, and stop")

@@ -4,14 +4,16 @@ import json
 import resource
 import subprocess
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from benchmarks.harness.contenders import HOST
-from benchmarks.harness.paths import BENCHMARKS, BUILD
+from benchmarks.harness.paths import BENCHMARKS
 from benchmarks.harness.servers import Server, pinned
 from benchmarks.harness.workloads import Workload
 
 SCRIPT = BENCHMARKS / "harness" / "load.lua"
 WARM_UP = 2  # seconds
+SLICE = 1  # second; the least that wrk measures
 
 
 class LoadError(Exception):
@@ -38,30 +40,25 @@ class Sample:
         return asdict(self)
 
 
-def measure(
-    server: Server,
-    workload: Workload,
-    *,
-    seconds: int,
-    connections: int,
-    cpu: int | None,
-    warm_up: int = WARM_UP,
-) -> Sample:
-    """Warm a server up, then load it for the given number of seconds.
+def warm_up(server: Server, workload: Workload, *, connections: int, cpu: int | None) -> None:
+    """Load a server for a moment before anything is measured.
 
     Raises:
         LoadError: wrk ended badly, or an answer was not a success.
     """
-    BUILD.mkdir(exist_ok=True)
-    records = BUILD / f"requests-{workload.name}.bin"
-    host = f"{HOST}:{server.port}"
-    records.write_bytes(b"".join(request.wire(host) + b"\0" for request in workload.requests))
-    least, most = workload.refused
+    _wrk(server, _records(server, workload), WARM_UP, connections, cpu, workload.refused[1])
 
-    if warm_up:
-        _wrk(server, records, warm_up, connections, cpu, most)
+
+def measure(server: Server, workload: Workload, *, connections: int, cpu: int | None) -> Sample:
+    """Load a server for a second.
+
+    Raises:
+        LoadError: wrk ended badly, or an answer was not a success.
+    """
+    records = _records(server, workload)
+    least, most = workload.refused
     server_before, load_before = server.cpu_seconds(), _children_cpu()
-    result = _wrk(server, records, seconds, connections, cpu, most)
+    result = _wrk(server, records, SLICE, connections, cpu, most)
     elapsed = result["microseconds"] / 1_000_000
     refused = result["refused"] / result["requests"]
     if refused < least:
@@ -76,6 +73,15 @@ def measure(
         load_cpu=round((_children_cpu() - load_before) / elapsed, 3),
         refused=round(refused, 3),
     )
+
+
+def _records(server: Server, workload: Workload) -> Path:
+    """Return the file with the requests as they are sent to *server*; the first call writes it."""
+    records = server.folder / workload.name
+    if not records.exists():
+        host = f"{HOST}:{server.port}"
+        records.write_bytes(b"".join(request.wire(host) + b"\0" for request in workload.requests))
+    return records
 
 
 def _wrk(

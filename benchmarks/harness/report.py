@@ -15,7 +15,7 @@ from benchmarks.harness.paths import LATEST
 from benchmarks.harness.verify import Verdict
 from benchmarks.harness.workloads import Workload
 
-Samples = dict[str, dict[str, list[Sample]]]  # workload → contender → one sample per round
+Samples = dict[str, dict[str, list[Sample]]]  # workload → contender → one sample per second and round
 Verdicts = dict[str, dict[str, Verdict]]
 
 DISTURBED = 0.9  # share of a core below which a loaded server must have waited for something else
@@ -69,10 +69,9 @@ def rate(samples: Samples, workload: str, name: str) -> float | None:
 
 
 def ratio(samples: Samples, contender: tuple[str, str], other: tuple[str, str]) -> float | None:
-    """Return the median of the ratios of all rounds, or None where one was not measured.
+    """Return the median of the ratios of all pairs of samples, or None where one was not measured.
 
-    What is compared was measured within the same round, seconds apart: a machine that is slower for a while is slower
-    for both.
+    The two of a pair were measured seconds apart: a machine that is slower for a while is slower for both.
     """
     ours, theirs = (samples.get(workload, {}).get(name, []) for workload, name in (contender, other))
     pairs = zip(ours, theirs, strict=False)

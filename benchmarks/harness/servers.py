@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.harness.contenders import HOST, Contender
 from benchmarks.harness.paths import ROOT
@@ -27,13 +28,14 @@ class StartError(Exception):
 class Server:
     """A running contender, and the seconds from the start of its process until it took a connection.
 
-    Its `output` is the file that it writes to, or None where that is /dev/null.
+    Its `output` is the file that it writes to, or None where that is /dev/null; `folder` lasts as long as the process.
     """
 
     contender: Contender
     port: int
     pid: int
     ready_seconds: float
+    folder: Path
     output: int | None = None
 
     def said(self) -> str:
@@ -93,7 +95,7 @@ def serving(
     """
     port = _free_port()
     environment = {**os.environ, **contender.environment, "BENCH_ROUTES": str(routes), **dict(variables)}
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
         begun = time.perf_counter()
         process = subprocess.Popen(
             [*pinned(cpu), *contender.command(port)],
@@ -111,7 +113,7 @@ def serving(
                 said = output.read().decode(errors="replace").replace(f"{ROOT}/", "").strip()
                 raise StartError(f"{problem}\n{said[-2000:]}".strip())
             took = time.perf_counter() - begun
-            yield Server(contender, port, process.pid, took, None if quiet else output.fileno())
+            yield Server(contender, port, process.pid, took, Path(folder), None if quiet else output.fileno())
         finally:
             _stop(process)
 
