@@ -14,7 +14,7 @@ import msgspec
 
 from seawall.http.exchange import merge_fields
 
-__all__ = ["MAX_DIGITS", "MAX_HEAD", "KnownHeads", "Repeated", "is_plain", "learn"]
+__all__ = ["MAX_DIGITS", "MAX_HEAD", "KnownHeads", "Repeated", "learn"]
 
 MAX_HEAD = 2048
 """Bytes of header fields that are remembered."""
@@ -40,8 +40,8 @@ class Repeated(msgspec.Struct, frozen=True, eq=False):
         verb: The method.
         method: The same and the space behind it.
         begin: Where the target begins.
-        rest: The bytes from the space behind the target to the end of the head, or to the length of the body.
-        size: How many these are.
+        rest: The bytes from behind the target and the space there to the end of the head, or to the length of the body.
+        size: How many these are, and the space.
         fields: The header fields; nobody may change them.
         headers: The same by name: each request gets a copy, which is its own.
         length: The length of the body, as it was sent: in digits, without leading zeros.
@@ -114,15 +114,12 @@ def learn(verb: bytes, data: bytes, fields: Fields, length: int, room: int) -> R
     headers = merge_fields(fields)
     digits = headers.get(LENGTH)
     if digits is None:
-        return Repeated(verb, method, begin, data[end:head], head - end, fields, headers)
+        return Repeated(verb, method, begin, data[end + 1 : head], head - end, fields, headers)
     found = list(_LENGTH_FIELD.finditer(data, end, head))
     at = [index for index, (name, _) in enumerate(fields) if name == LENGTH]
     if len(found) != 1 or len(at) != 1 or found[0][1] != digits or digits != b"%d" % length:
         return None
     first, last = found[0].span(1)
-    return Repeated(verb, method, begin, data[end:first], first - end, fields, headers, digits, data[last:head], at[0])
-
-
-def is_plain(target: str) -> bool:
-    """Return whether *target*, of ASCII and without a space, is a path and perhaps a query for every parser."""
-    return target[:1] == "/" and target.isprintable() and "#" not in target
+    return Repeated(
+        verb, method, begin, data[end + 1 : first], first - end, fields, headers, digits, data[last:head], at[0]
+    )

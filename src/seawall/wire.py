@@ -29,7 +29,7 @@ from seawall.http.surface import NO_PARTS, Surface
 from seawall.http.wire import EAGER, WirePlan
 from seawall.problems import Problem
 from seawall.protocol import BoundedProtocol, ConnectionLimits
-from seawall.repeated import MAX_DIGITS, KnownHeads, Repeated, is_plain
+from seawall.repeated import MAX_DIGITS, KnownHeads, Repeated
 
 __all__ = ["WireProtocol", "WireRequest", "wire_protocol"]
 
@@ -173,36 +173,51 @@ class WireProtocol(BoundedProtocol):
         if known is None or not self.take(known, data):
             self.find(data)
 
-    def take(self, known: Repeated, data: bytes) -> bool:
+    def take(self, known: Repeated, data: bytes) -> bool:  # noqa: PLR0912 - calls would cost more than all it asks
         """Begin the request that *data* is, whole, if it has the head *known*; return whether that was so.
 
-        This is what a busy connection does all day, so it stands here in one piece. It may be called only where a
-        request begins.
+        This is what a busy connection does all day, so it stands here in one piece: `_find` and `start` are written
+        out. It may be called only where a request begins.
         """
-        end = data.find(b" ", known.begin)
-        if not data.startswith(known.rest, end) or not data.startswith(known.method):
-            return False
-        begin, tail = end + known.size, known.tail
-        fields, headers, body = known.fields, known.headers.copy(), b""
-        if tail is not None:
-            # All but the length of the body is as it was.
-            length = data[begin : (begin := data.find(b"\r", begin))]
-            body = data[begin + len(tail) :]
-            if not data.startswith(tail, begin) or length != b"%d" % len(body) or len(body) > MAX_BODY:
-                return False
-            begin = len(data)
-            if length != known.length:
-                fields = known.other(length, headers)
-        matcher = self.surface.wires.get(known.verb)
-        if matcher is None or len(data) != begin:
-            return False
+        fields, tail, body = known.fields, known.tail, b""
         try:
-            target = data[known.begin : end].decode("ascii")
+            if tail is None:
+                verb, sent, rest = data.split(b" ", 2)
+                if rest != known.rest or verb != known.verb:
+                    return False
+                headers = known.headers.copy()
+            else:
+                # All but the length of the body is as it was.
+                end = data.find(b" ", known.begin)
+                begin = end + known.size
+                length = data[begin : (begin := data.find(b"\r", begin))]
+                body = data[begin + len(tail) :]
+                if (
+                    not data.startswith(known.rest, end + 1)
+                    or not data.startswith(known.method)
+                    or not data.startswith(tail, begin)
+                    or length != b"%d" % len(body)
+                    or len(body) > MAX_BODY
+                ):
+                    return False
+                sent, headers = data[known.begin : end], known.headers.copy()
+                if length != known.length:
+                    fields = known.other(length, headers)
+            target = sent.decode("ascii")
             path, _, query = target.partition("?")
-            path, parts, plan = _find(matcher, path)
-        except ValueError:
+            matcher = self.surface.wires[known.verb]
+            if "%" in path:
+                path, parts, plan = _find(matcher, path)
+            elif (plan := matcher.static.get(path)) is not None:
+                parts = NO_PARTS
+            else:
+                parts = path.split("/", 64)
+                plan = matcher.find(parts)
+        except (ValueError, KeyError):  # other parts, not ASCII, not UTF-8; nothing is served by this method
             return False
-        if plan is None or plan.run is None or len(body) > plan.max_body or not is_plain(target):
+        if plan is None or plan.run is None or len(body) > plan.max_body:
+            return False
+        if not target.isprintable() or "#" in target or target[:1] != "/":  # some parser may take it for something else
             return False
         timer = self.timeout_keep_alive_task
         if timer is not None:
@@ -216,7 +231,11 @@ class WireProtocol(BoundedProtocol):
         request = WireRequest(self, plan, fields, headers, path, parts, query.encode(), body, scope, client, scheme)
         self.scope = scope
         self.cycle = request  # type: ignore[assignment]  # it stands for a cycle
-        self.begin(request, previous)
+        if previous is not None and not previous.response_complete:
+            self.begin(request, previous)
+            return True
+        self.active = request
+        request.task = self.make_task(plan.run(request, plan.own), loop=self.loop, name=plan.name)
         return True
 
     def find(self, data: bytes) -> None:

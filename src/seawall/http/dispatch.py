@@ -51,21 +51,14 @@ class Table:
 
     def compile(self, codes: CodeCache, label: str) -> Matcher:
         """Return what finds targets."""
-        by_length: dict[int, Shapes] = {}
+        whole: dict[int, Shapes] = {}
         tails: dict[int, Shapes] = {}
         for (segments, tail), target in self.dynamic.items():
             shape = tuple(segment is not None for segment in segments)
-            group = (tails if tail else by_length).setdefault(len(shape) + 1, {})
+            group = (tails if tail else whole).setdefault(len(shape) + 1, {})
             literals = tuple(segment for segment in segments if segment is not None)
             group.setdefault(shape, {})[literals] = target
-        return Matcher(
-            dict(self.static),
-            {length: _compile(shapes, codes, f"{label}/{length}") for length, shapes in by_length.items()},
-            tuple(
-                (length, _compile(shapes, codes, f"{label}/{length}+"))
-                for length, shapes in sorted(tails.items(), reverse=True)
-            ),
-        )
+        return Matcher(dict(self.static), _compile(whole, tails, codes, label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +67,12 @@ class Matcher:
 
     Args:
         static: Target by path.
-        by_length: Finder by the number of parts that the path splits into at its slashes.
-        tails: Finders for templates whose last parameter takes the rest, the longest first.
+        find: Returns the target for the parts that a path splits into at its slashes, or None. Where the last parameter
+            of a template takes the rest, these parts are joined into the last one, in place.
     """
 
     static: Mapping[str, Any]
-    by_length: Mapping[int, Find]
-    tails: tuple[tuple[int, Find], ...]
+    find: Find
 
     def target(self, parts: list[str]) -> Any:
         """Return the target for *parts*, of a path with or without parameters, or None; for `find` see there."""
@@ -88,34 +80,35 @@ class Matcher:
         static = None if any("/" in part for part in parts) else self.static.get("/".join(parts))
         return static if static is not None else self.find(parts)
 
-    def find(self, parts: list[str]) -> Any:
-        """Return the target for *parts*, or None; a tail is joined into the last part in place."""
-        find = self.by_length.get(len(parts))
-        if find is not None:
-            target = find(parts)
-            if target is not None:
-                return target
-        for length, find_tail in self.tails:
-            if len(parts) >= length and parts[length - 1 :] != [""]:
-                target = find_tail(parts)
-                if target is not None:
-                    parts[length - 1 :] = ["/".join(parts[length - 1 :])]
-                    return target
-        return None
 
-
-def _compile(shapes: Shapes, codes: CodeCache, label: str) -> Find:
+def _compile(whole: Mapping[int, Shapes], tails: Mapping[int, Shapes], codes: CodeCache, label: str) -> Find:
     writer = Writer()
     with writer.block("def find(parts):"):
-        for shape in sorted(shapes, reverse=True):
-            _try_shape(writer, shape, shapes[shape])
+        writer.line("count = len(parts)")
+        for length, shapes in sorted(whole.items()):
+            with writer.block(f"if count == {length}:"):
+                for shape in sorted(shapes, reverse=True):
+                    _try_shape(writer, shape, shapes[shape])
+        for length, shapes in sorted(tails.items(), reverse=True):  # the longest first
+            with writer.block(f"if count >= {length}:"):
+                for shape in sorted(shapes, reverse=True):
+                    _try_shape(writer, shape, shapes[shape], tail=length - 1)
         writer.line("return None")
     function: Find = codes.function(writer.source, "find", label, writer.namespace)
     return function
 
 
-def _try_shape(writer: Writer, shape: tuple[bool, ...], targets: Mapping[tuple[str, ...], Any]) -> None:
-    """Write the lines that return the target of one shape; what all its routes have in common is no part of a key."""
+def _try_shape(
+    writer: Writer, shape: tuple[bool, ...], targets: Mapping[tuple[str, ...], Any], *, tail: int | None = None
+) -> None:
+    """Write the lines that return the target of one shape; what all its routes have in common is no part of a key.
+
+    Args:
+        writer: Where to.
+        shape: Which of the segments are literal.
+        targets: Target by those.
+        tail: Which part the rest of the path is joined into, if it is.
+    """
     places = [f"parts[{index}]" for index, literal in enumerate(shape, 1) if literal]
     same = [len(set(values)) == 1 for values in zip(*targets, strict=True)]
     differ = [index for index, one in enumerate(same) if not one]
@@ -123,15 +116,21 @@ def _try_shape(writer: Writer, shape: tuple[bool, ...], targets: Mapping[tuple[s
     conditions = [f"{places[at]} == {writer.bind('literal', first[at])}" for at, one in enumerate(same) if one]
     # An empty segment is no value for a parameter: /orders/ is not an order.
     conditions += [f"parts[{index}]" for index, literal in enumerate(shape, 1) if not literal]
+
+    def found(target: str) -> None:
+        if tail is not None:
+            writer.line(f'parts[{tail}:] = ["/".join(parts[{tail}:])]')
+        writer.line(f"return {target}")
+
     with writer.block(f"if {' and '.join(conditions)}:"):
         if not differ:
-            writer.line(f"return {writer.bind('target', targets[first])}")
+            found(writer.bind("target", targets[first]))
             return
         keys = {_key([literals[at] for at in differ]): target for literals, target in targets.items()}
         key = places[differ[0]] if len(differ) == 1 else f"({', '.join(places[at] for at in differ)})"
         writer.line(f"target = {writer.bind('table', keys)}.get({key})")
         with writer.block("if target is not None:"):
-            writer.line("return target")
+            found("target")
 
 
 def _key(literals: Sequence[str]) -> Any:

@@ -124,7 +124,9 @@ class AnswerForm:
         return "request id, answer, compression" if self.compressor else "request id, answer"
 
 
-def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inner: Callable[[], None]) -> None:
+def emit_call(
+    writer: Writer, exchange: Exchange, operation: str, peer: str, inner: Callable[[], None], *, alone: bool = False
+) -> None:
     """Write the lines that make the `Call` current while what is further in runs.
 
     Args:
@@ -133,6 +135,7 @@ def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inn
         operation: The operation's name.
         peer: An expression for the transport's address of the client.
         inner: Writes what is further in.
+        alone: Whether nothing but the call runs in its task, so that nobody sees which one is current after it.
     """
     ids = exchange.request_ids
     accept = writer.bind("accept_request_id", ids.accept)
@@ -144,7 +147,7 @@ def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inn
         'request_id = headers.get(b"x-request-id")',
         f'request_id = b"%b%d" % ({prefix}, {number}()) if request_id is None else {accept}(request_id)',
         f"call = {call}(request_id, {name}, headers, {peer})",
-        f"token = {writer.bind('enter', current.set)}(call)",
+        f"{'' if alone else 'token = '}{writer.bind('enter', current.set)}(call)",
     )
     if exchange.timeout_field is not None:
         writer.sooner = "asked"
@@ -153,10 +156,13 @@ def emit_call(writer: Writer, exchange: Exchange, operation: str, peer: str, inn
         with writer.block("if sooner is not None:"):
             # The time runs from here; whether the field can be read is the deadline's to say, once the caller may know.
             writer.line(f"sooner = {writer.bind('monotonic', exchange.monotonic)}(), sooner")
-    with writer.block("try:"):
+    if alone:
         inner()
-    with writer.block("finally:"):
-        writer.line(f"{writer.bind('leave', current.reset)}(token)")
+    else:
+        with writer.block("try:"):
+            inner()
+        with writer.block("finally:"):
+            writer.line(f"{writer.bind('leave', current.reset)}(token)")
     emit_hsts(writer, exchange)
 
 

@@ -138,7 +138,7 @@ class _Receive:
                 writer.line("request.call = call")
             inner()
 
-        emit_call(writer, self.exchange, self.answer.operation, "request.peer", known)
+        emit_call(writer, self.exchange, self.answer.operation, "request.peer", known, alone=True)
         if self.answer.kept:
             with writer.block("if call.answered:"):
                 writer.line("return")

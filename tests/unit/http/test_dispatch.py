@@ -232,10 +232,10 @@ def lines_run(count: int, path: str) -> tuple[int, int]:
         ):
             table.add(parse_template(template, "test"), template)
     matcher: Matcher = table.compile(CodeCache(), "GET")
-    for find in matcher.by_length.values():
-        for name, value in find.__globals__.items():
-            if name.startswith("_table"):
-                find.__globals__[name] = Counted(value)
+    names = matcher.find.__globals__
+    for name, value in names.items():
+        if name.startswith("_table"):
+            names[name] = Counted(value)
     lines = 0
 
     def trace(frame, event, argument):
