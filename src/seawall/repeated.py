@@ -69,19 +69,23 @@ class Repeated(msgspec.Struct, frozen=True, eq=False):
 
 
 class KnownHeads:
-    """The heads that were sent lately, on whatever connection: a proxy sends those of many clients on one."""
+    """The heads that were sent lately, on whatever connection: a proxy sends those of many clients on one.
 
-    __slots__ = ("_known",)
+    `get` finds one by its method, and by its bytes from behind the target and the space there to its end.
+    """
+
+    __slots__ = ("_known", "get")
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, bytes], Repeated] = {}
+        self.get = self._known.get
 
     def find(self, data: bytes) -> Repeated | None:
         """Return what is known of the head with which *data* begins, if it is known."""
-        method = data.find(b" ") + 1
-        end = data.find(b" ", method)
+        method = data.find(b" ")
+        end = data.find(b" ", method + 1)
         head = data.find(b"\r\n\r\n", end, end + MAX_HEAD)
-        return self._known.get((data[:method], data[end : head + 4])) if 0 < method <= end <= head else None
+        return self.get((data[:method], data[end + 1 : head + 4])) if 0 < method < end <= head else None
 
     def learn(self, verb: bytes, data: bytes, fields: Fields, length: int, room: int) -> Repeated | None:
         """Remember what `learn` finds, instead of what has been known the longest."""
@@ -90,7 +94,7 @@ class KnownHeads:
             known = self._known
             if len(known) >= MAX_KNOWN:
                 del known[next(iter(known))]
-            known[found.method, data[data.find(b" ", found.begin) : len(data) - length]] = found
+            known[verb, data[data.find(b" ", found.begin) + 1 : len(data) - length]] = found
         return found
 
 

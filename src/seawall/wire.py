@@ -176,19 +176,23 @@ class WireProtocol(BoundedProtocol):
     def take(self, known: Repeated, data: bytes) -> bool:  # noqa: PLR0912 - calls would cost more than all it asks
         """Begin the request that *data* is, whole, if it has the head *known*; return whether that was so.
 
-        This is what a busy connection does all day, so it stands here in one piece: `_find` and `start` are written
-        out. It may be called only where a request begins.
+        A request without a body may have another head that is known, which is then expected of the next one. All this
+        is what a busy connection does all day, so it stands here in one piece: `_find` and `start` are written out. It
+        may be called only where a request begins.
         """
-        fields, tail, body = known.fields, known.tail, b""
+        body = b""
         try:
-            if tail is None:
+            if known.tail is None:
                 verb, sent, rest = data.split(b" ", 2)
                 if rest != known.rest or verb != known.verb:
-                    return False
-                headers = known.headers.copy()
+                    other = self.known.get((verb, rest))
+                    if other is None or other.tail is not None:
+                        return False
+                    self.repeated = known = other
+                fields, headers = known.fields, known.headers.copy()
             else:
                 # All but the length of the body is as it was.
-                end = data.find(b" ", known.begin)
+                tail, end = known.tail, data.find(b" ", known.begin)
                 begin = end + known.size
                 length = data[begin : (begin := data.find(b"\r", begin))]
                 body = data[begin + len(tail) :]
@@ -201,8 +205,7 @@ class WireProtocol(BoundedProtocol):
                 ):
                     return False
                 sent, headers = data[known.begin : end], known.headers.copy()
-                if length != known.length:
-                    fields = known.other(length, headers)
+                fields = known.fields if length == known.length else known.other(length, headers)
             target = sent.decode("ascii")
             path, _, query = target.partition("?")
             matcher = self.surface.wires[known.verb]

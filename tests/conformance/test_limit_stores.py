@@ -206,12 +206,12 @@ async def test_a_lease_outlives_the_call_that_fetched_it(manual_clock):
 def test_the_quick_way_of_memory_decides_as_the_general_one(manual_clock):
     chance = random.Random(7)
     one, other = MemoryStore(manual_clock, 50), MemoryStore(manual_clock, 50)
-    rules = [rule("7/second"), rule("3/minute burst 9", "b"), rule("20 each day", "c")]
+    rules = [rule("7/second"), rule("3/minute burst 9", "b"), rule("20/day", "c")]
     takes = [[one.taker(each, cost) for cost in (1, 2)] for each in rules]
     for _ in range(3000):
         manual_clock.advance(chance.expovariate(5))
         index, cost, key = chance.randrange(3), chance.choice((1, 2)), f"k{chance.randrange(5)}"
-        assert takes[index][cost - 1](key) == other.take([rules[index]], key, cost)[0]
+        assert takes[index][cost - 1](key, manual_clock.monotonic()) == other.take([rules[index]], key, cost)[0]
 
 
 def test_shared_memory_is_bounded_and_gives_up_what_owes_least(manual_clock):

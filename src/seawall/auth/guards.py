@@ -119,12 +119,15 @@ class Authenticate:
         # Known credentials settle it only if the call brings no others, which would have to be looked at too.
         others = sorted({scheme.reads for scheme in self.schemes[1:]} - {first.reads, ""})
         alone = " and ".join(f"{writer.bind(name, name.encode())} not in call.metadata" for name in others)
+        if writer.now is not None:
+            writer.line(f"now = {writer.now}")  # the local it comes from says when something else began
+            writer.now = "now"
         with writer.block("if call.principal is None:"):
             if first.fast(writer, alone, lambda found: writer.line(f"call.principal = {found}")):
                 with writer.block("else:"):
-                    writer.line(judge)
+                    writer.rarely(judge)
             else:
-                writer.line(judge)
+                writer.rarely(judge)
         inner()
 
     async def authenticate(self, call: Call, unsafe: bool) -> Principal | None:  # noqa: FBT001 - generated code calls it

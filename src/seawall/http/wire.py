@@ -190,4 +190,7 @@ class _Receive:
 
 def lines_of(fields: Fields) -> bytes:
     """Return header fields as they are sent."""
-    return b"".join([name + b": " + value + b"\r\n" for name, value in fields])
+    lines = b""
+    for field in fields:  # they are few: a list to join would cost more than the copies
+        lines += b"%b: %b\r\n" % field
+    return lines

@@ -14,10 +14,12 @@ from seawall.call import Call
 from seawall.limit.rule import SLACK, Calendar, Rule
 from seawall.problems import TooManyRequests
 
-__all__ = ["Fields", "too_many"]
+__all__ = ["ALMOST", "STATE", "Fields", "OneField", "too_many", "whole"]
 
 POLICY = b"ratelimit-policy"
 STATE = b"ratelimit"
+ALMOST = 0.999
+"""Makes whole seconds of those of which a thousandth has begun."""
 RETRY_AFTER = "retry-after"
 GUARD = "limit"
 
@@ -46,7 +48,7 @@ class Fields:
 
 
 class OneField:
-    """`Fields` for one rule that flows, as quick as it can be.
+    """`Fields` for one rule that flows, in parts that a plan can put together.
 
     Args:
         rule: The rule.
@@ -54,14 +56,13 @@ class OneField:
 
     def __init__(self, rule: Rule) -> None:
         self.policy = (POLICY, _policy(rule).encode())
-        form = f'"{rule.label}";r=%d;t=%d'.encode()
-        rate, tolerance = 1 / rule.interval, rule.tolerance
+        self.form = f'"{rule.label}";r=%d;t=%d'.encode()
+        self.rate = 1 / rule.interval
+        self._tolerance = rule.tolerance
 
-        def state(left: float) -> tuple[bytes, bytes]:
-            return STATE, form % (int((left + SLACK) * rate), int(tolerance - left + 0.999))
-
-        self.state = state
-        """Returns the field that says what is left."""
+    def state(self, left: float) -> tuple[bytes, bytes]:
+        """Return the field that says what is left, of the seconds that a store has given back."""
+        return STATE, self.form % (int((left + SLACK) * self.rate), int(self._tolerance - left + ALMOST))
 
 
 def _append(call: Call, *fields: tuple[bytes, bytes]) -> None:

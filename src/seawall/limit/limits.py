@@ -14,11 +14,11 @@ from seawall.limit.keys import Addresses, KeyOf, key_of
 from seawall.limit.memory import MemoryStore
 from seawall.limit.rate import Rate
 from seawall.limit.remote import OnOutage, Remote
-from seawall.limit.rule import SLACK, Calendar, Rule, refused, rule_of
+from seawall.limit.rule import Calendar, Rule, refused, rule_of
 from seawall.limit.store import LocalStore, RemoteStore
-from seawall.problems import ConfigurationError
+from seawall.problems import ConfigurationError, TooManyRequests
 
-__all__ = ["Check", "LimitOptions", "Limits", "groups"]
+__all__ = ["Check", "LimitOptions", "Limits", "QuickCheck", "groups"]
 
 StoreName = Literal["auto", "memory", "shared", "redis"]
 
@@ -54,6 +54,31 @@ class Check:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class QuickCheck:
+    """What a plan calls where one rule flows in this process's memory: it writes the rest of the check out.
+
+    Args:
+        key: Whose allowance it is; None for the principal's own, which the plan finds itself.
+        by_address: The key of a call without a principal.
+        take: Takes from the allowance, at the present time; returns what is left, in seconds.
+        refuse: Returns the problem for a call that may not go on, of which it tells the caller.
+        policy: The field that says what the rule is; None where callers are told nothing.
+        state: The value of the field that says what is left: of how many units and seconds.
+        rate: Units in a second.
+        tolerance: Seconds ahead of now that a caller may be.
+    """
+
+    key: KeyOf | None
+    by_address: KeyOf
+    take: Callable[[str, float], float]
+    refuse: Callable[[Call, float], TooManyRequests]
+    policy: tuple[bytes, bytes] | None
+    state: bytes
+    rate: float
+    tolerance: float
+
+
 class Limits:
     """The limits of one service. They outlive a recompilation, and what was counted with them.
 
@@ -72,7 +97,7 @@ class Limits:
     ) -> None:
         self.options = options
         self.name = _choose(options, host)
-        self._clock = clock
+        self.clock = clock
         self.calendar = Calendar(clock.time)
         self._addresses = Addresses(options.ipv6_prefix)
         self.local: LocalStore | None = None
@@ -94,7 +119,7 @@ class Limits:
         if self.remote is not None:
             self.remote.on_outage = options.on_outage
 
-    def check(self, scope: str, rates: Sequence[tuple[int, Rate]]) -> Check:
+    def check(self, scope: str, rates: Sequence[tuple[int, Rate]]) -> Check | QuickCheck:
         """Return the check of rates that have the same key and the same cost, each with its number in its policy."""
         first = rates[0][1]
         rules = tuple(rule_of(rate, scope, index) for index, rate in rates)
@@ -103,9 +128,9 @@ class Limits:
         if self.remote is not None:
             return Check(self._remotely(self.remote, rules, key, cost), waits=True, note=note)
         assert self.local is not None  # noqa: S101 - there is one of the two
-        quick = isinstance(self.local, MemoryStore) and len(rules) == 1 and not rules[0].window and not callable(cost)
-        if quick:
-            return Check(self._quickly(self.local, rules[0], key, cost), waits=False, note=note)  # type: ignore[arg-type]  # as the condition says
+        if isinstance(self.local, MemoryStore) and len(rules) == 1 and not rules[0].window and not callable(cost):
+            whose = None if first.key == "principal" else key
+            return self._quickly(self.local, rules[0], whose, cost)
         return Check(self._locally(self.local, rules, key, cost), waits=False, note=note)
 
     async def close(self) -> None:
@@ -113,27 +138,17 @@ class Limits:
         if self.remote is not None:
             await self.remote.store.close()
 
-    def _quickly(self, store: MemoryStore, rule: Rule, key: KeyOf, cost: int) -> Callable[[Call], None]:
-        take = store.taker(rule, cost)
-        one = OneField(rule)
-        policy, state_of, tell = one.policy, one.state, self.options.fields
-        least, calendar = -SLACK, self.calendar
+    def _quickly(self, store: MemoryStore, rule: Rule, key: KeyOf | None, cost: int) -> QuickCheck:
+        field, calendar, tell = OneField(rule), self.calendar, self.options.fields
 
-        def check(call: Call) -> None:
-            who = key(call)
-            if who is None:
-                return
-            left = take(who)
-            if left < least:
-                call.fields = [*(call.fields or ()), policy, state_of(left + cost * rule.interval)]
-                raise too_many((rule,), (left,), cost, calendar)
-            if tell:
-                if call.fields is None:
-                    call.fields = [policy, state_of(left)]
-                else:
-                    call.fields += (policy, state_of(left))
+        def refuse(call: Call, left: float) -> TooManyRequests:
+            call.fields = [*(call.fields or ()), field.policy, field.state(left + cost * rule.interval)]
+            return too_many((rule,), (left,), cost, calendar)
 
-        return check
+        return QuickCheck(
+            key, self._addresses, store.taker(rule, cost), refuse,
+            field.policy if tell else None, field.form, field.rate, rule.tolerance,
+        )  # fmt: skip
 
     def _locally(
         self, store: LocalStore, rules: tuple[Rule, ...], key: KeyOf, cost: int | Callable[[Call], int]

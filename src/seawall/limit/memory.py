@@ -69,15 +69,13 @@ class MemoryStore:
             if self._cells(rule).tats.pop(key, None) is not None:
                 self.count -= 1
 
-    def taker(self, rule: Rule, cost: int) -> Callable[[str], float]:
-        """Return `take` for one rule and one cost, as quick as it can be: key in, seconds left out."""
-        cells = self._cells(rule)
-        tats, now_of, make_room = cells.tats, cells.now, self._make_room
+    def taker(self, rule: Rule, cost: int) -> Callable[[str, float], float]:
+        """Return `take` for one rule that flows and one cost, as quick as it can be: key and present time in."""
+        tats, make_room = self._cells(rule).tats, self._make_room
         find = tats.get
         taken, tolerance, least = cost * rule.interval, rule.tolerance, -SLACK
 
-        def take(key: str) -> float:
-            now = now_of()
+        def take(key: str, now: float) -> float:
             tat = find(key)
             if tat is None:
                 make_room()

@@ -141,7 +141,7 @@ def _count(
         with writer.block("else:"):
             writer.line(f"{name}.in_flight += 1")
         if not condition:
-            writer.now = began
+            writer.now, writer.look = began, f"{monotonic}()"
 
     def measure() -> None:
         writer.lines(
@@ -151,7 +151,7 @@ def _count(
         )
         with writer.block(f"if {ended} > {name}.look_at:"):
             writer.line(f"{name}.look({ended})")
-        writer.now = ended
+        writer.now, writer.look = ended, f"{monotonic}()"
 
     def leave() -> None:
         writer.line(f"{name}.in_flight -= 1")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import ClassVar
 
-from seawall.limit import Limits, Rate, groups
+from seawall.limit import ALMOST, SLACK, STATE, Limits, QuickCheck, Rate, groups
 from seawall.operation import Policy
 from seawall.plan.places import Place
 from seawall.plan.writer import Writer
@@ -51,8 +52,37 @@ class RateLimit:
         return f"{', '.join(rate.label for _, rate in self._rates)} by {who}, in {self._limits.name}"
 
     def emit(self, writer: Writer, inner: Callable[[], None]) -> None:
-        """Write the one line that takes."""
+        """Write the lines that take."""
         check = self._limits.check(writer.subject.operation, self._rates)
-        name = writer.bind("take_allowance", check.run)
-        writer.line(f"await {name}(call)" if check.waits else f"{name}(call)")
+        if isinstance(check, QuickCheck):
+            self._emit_quick(writer, check)
+        else:
+            name = writer.bind("take_allowance", check.run)
+            writer.line(f"await {name}(call)" if check.waits else f"{name}(call)")
         inner()
+
+    def _emit_quick(self, writer: Writer, check: QuickCheck) -> None:
+        now = writer.now or f"{writer.bind('monotonic', self._limits.clock.monotonic)}()"
+        if check.key is None:
+            by_address = writer.bind("by_address", check.by_address)
+            writer.lines("who = call.principal", f"who = {by_address}(call) if who is None else who.subject")
+        else:
+            writer.line(f"who = {writer.bind('whose_allowance', check.key)}(call)")
+        with ExitStack() as stack:
+            if check.key not in {None, check.by_address}:
+                stack.enter_context(writer.block("if who is not None:"))
+            writer.line(f"allowance = {writer.bind('take_allowance', check.take)}(who, {now})")
+            with writer.block(f"if allowance < {-SLACK}:"):
+                writer.line(f"raise {writer.bind('used_up', check.refuse)}(call, allowance)")
+            if check.policy is not None:
+                self._emit_fields(writer, check)
+
+    def _emit_fields(self, writer: Writer, check: QuickCheck) -> None:
+        form, policy = writer.bind("allowance_form", check.state), writer.bind("allowance_policy", check.policy)
+        units = f"int((allowance + {SLACK}) * {writer.bind('allowance_rate', check.rate)})"
+        seconds = f"int({writer.bind('allowance_whole', check.tolerance)} - allowance + {ALMOST})"
+        writer.line(f"allowance = ({STATE!r}, {form} % ({units}, {seconds}))")
+        with writer.block("if call.fields is None:"):
+            writer.line(f"call.fields = [{policy}, allowance]")
+        with writer.block("else:"):
+            writer.line(f"call.fields += ({policy}, allowance)")

@@ -38,7 +38,7 @@ class Writer:
     operations of the same form have the same source and share one compiled code object.
     """
 
-    __slots__ = ("_depth", "_ids", "_lines", "answer_first", "body_read", "ended", "namespace", "now", "sooner",
+    __slots__ = ("_depth", "_ids", "_lines", "answer_first", "body_read", "ended", "look", "namespace", "now", "sooner",
                  "subject", "task")  # fmt: skip
 
     def __init__(self, subject: Subject | None = None) -> None:
@@ -55,6 +55,8 @@ class Writer:
         self.now: str | None = None
         """A local with the time on the service's clock, read a moment ago; None once a line has been written that may
         wait. Looking at the clock is among the dearer things that a plan does."""
+        self.look = ""
+        """An expression that reads that clock, where there is such a local."""
         self.ended: str | None = None
         """A local for when the call ended well, 0.0 until then; None where there is none."""
         self._lines: list[str] = []
@@ -72,6 +74,14 @@ class Writer:
         """Write several lines at the present depth."""
         for text in texts:
             self.line(text)
+
+    def rarely(self, text: str) -> None:
+        """Write a line that may wait and hardly ever does: where it did, the clock is looked at again behind it."""
+        now = self.now
+        self.line(text)
+        if now is not None:
+            self.line(f"{now} = {self.look}")
+            self.now = now
 
     def block(self, head: str) -> _Block:
         """Write *head*, and indent what is written while the block is entered."""

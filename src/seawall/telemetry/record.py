@@ -63,7 +63,7 @@ class Record:
         monotonic = writer.bind("monotonic", self.clock.monotonic)
         method, path = self._request(writer)
         writer.lines(f"record_began = {monotonic}()", "ended = 0.0")
-        writer.now, writer.ended = "record_began", "ended"
+        writer.now, writer.look, writer.ended = "record_began", f"{monotonic}()", "ended"
         if series is not None:
             active = writer.bind("active", series.active)
             writer.line(f"{active}[0] += 1")
