@@ -14,7 +14,7 @@ import msgspec
 
 from seawall.http.exchange import merge_fields
 
-__all__ = ["MAX_DIGITS", "MAX_HEAD", "KnownHeads", "Repeated", "learn"]
+__all__ = ["MAX_DIGITS", "MAX_HEAD", "KnownHeads", "Repeated", "is_plain", "learn"]
 
 MAX_HEAD = 2048
 """Bytes of header fields that are remembered."""
@@ -127,3 +127,8 @@ def learn(verb: bytes, data: bytes, fields: Fields, length: int, room: int) -> R
     return Repeated(
         verb, method, begin, data[end + 1 : first], first - end, fields, headers, digits, data[last:head], at[0]
     )
+
+
+def is_plain(target: str) -> bool:
+    """Return whether *target*, of ASCII and without a space, is a path and perhaps a query for every parser."""
+    return target.isprintable() and target[:1] == "/" and "#" not in target

@@ -29,7 +29,7 @@ from seawall.http.surface import NO_PARTS, Surface
 from seawall.http.wire import EAGER, WirePlan
 from seawall.problems import Problem
 from seawall.protocol import BoundedProtocol, ConnectionLimits
-from seawall.repeated import MAX_DIGITS, KnownHeads, Repeated
+from seawall.repeated import MAX_DIGITS, KnownHeads, Repeated, is_plain
 
 __all__ = ["WireProtocol", "WireRequest", "wire_protocol"]
 
@@ -218,9 +218,7 @@ class WireProtocol(BoundedProtocol):
                 plan = matcher.find(parts)
         except (ValueError, KeyError):  # other parts, not ASCII, not UTF-8; nothing is served by this method
             return False
-        if plan is None or plan.run is None or len(body) > plan.max_body:
-            return False
-        if not target.isprintable() or "#" in target or target[:1] != "/":  # some parser may take it for something else
+        if plan is None or plan.run is None or len(body) > plan.max_body or not is_plain(target):
             return False
         timer = self.timeout_keep_alive_task
         if timer is not None:

@@ -244,6 +244,27 @@ async def test_a_head_is_known_to_all_connections(served):
         assert connection.unlike == 0
 
 
+async def test_callers_who_take_turns_on_a_connection_are_taken_at_once(served, monkeypatch):
+    callers = [get(b"/items/1", b"Authorization: %d\r\n" % number) for number in range(3)]
+    for raw in callers:
+        await ask(served.connect(), raw)
+    connection = served.connect()
+    await ask(connection, callers[0])
+    monkeypatch.setattr(connection, "find", None)  # every one is taken by what is known
+    for raw in callers[1:] + callers:
+        assert b" 200 " in await ask(connection, raw)
+
+
+async def test_a_known_head_whose_body_is_yet_to_come_waits_for_it(served):
+    connection = served.connect()
+    await ask(connection, post(b"{}"))
+    await ask(connection, get())
+    head, body = post(b"{}")[:-2], post(b"{}")[-2:]
+    assert await ask(connection, head) == b""
+    assert b" 200 " in await ask(connection, body)
+    assert b" 200 " in await ask(connection, get())
+
+
 async def test_no_more_heads_are_kept_than_there_may_be(served, monkeypatch):
     monkeypatch.setattr(repeated, "MAX_KNOWN", 3)
     for number in range(5):
