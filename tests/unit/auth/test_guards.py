@@ -9,6 +9,9 @@ from seawall import ConfigurationError, DeclarationError, Guard, NotFound, Place
 from seawall.auth import ANONYMOUS, Basic, BearerTokens, Grant, KeyRing, KeyScheme, acting_as, authenticated, secret_key
 from seawall.auth.api_keys import ApiKeys
 from seawall.auth.memory import MemoryApiKeys
+from seawall.auth.scheme import Scheme
+from seawall.call import current_call
+from seawall.clock import Clock
 from seawall.settings import AuthSettings, ServiceSettings, Settings
 from seawall.testing import client
 from support.settings import settings
@@ -531,3 +534,40 @@ async def test_websockets_of_a_mount_are_guarded_as_well():
         assert not await opened("/known/x", {"authorization": "Bearer x"})
         assert await opened("/known/x", bearer())
         assert await opened("/public/x", {})
+
+
+# -- what it takes
+
+
+class Slow(Scheme):
+    """Asks somebody far away; `knows` is for whom it has lines that know a caller at once, and never do."""
+
+    name = "slow"
+
+    def __init__(self, *, knows):
+        self._knows = knows
+
+    def attach(self, to):
+        self._clock = to.clock
+
+    def fast(self, writer, alone, found):
+        if self._knows:
+            with writer.block("if False:"):
+                found("None")
+        return self._knows
+
+    async def authenticate(self, call, *, unsafe):
+        await self._clock.sleep(20)
+        return Principal("ann")
+
+
+@pytest.mark.parametrize("knows", [False, True])
+async def test_the_time_of_an_operation_begins_behind_a_slow_authentication(manual_clock, knows):
+    service = shop(auth=Slow(knows=knows), clock=manual_clock, settings=Settings())
+
+    @service.get("/left", timeout=30)
+    async def left(clock: Clock) -> float:
+        return current_call().remaining(clock)
+
+    async with client(service) as http:
+        assert (await http.get("/left")).json() == 30
