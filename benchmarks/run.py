@@ -69,9 +69,9 @@ class Comparison:
 
     def _started(self, stack: contextlib.ExitStack, cell: tuple[Workload, Contender]) -> Server | None:
         """Start the server of *cell* for as long as *stack* is open, and warm it up."""
-        workload, _ = cell
+        workload, contender = cell
         try:
-            server = stack.enter_context(self._serving(cell, quiet=workload.logged))
+            server = stack.enter_context(self._serving(cell, quiet=workload.logged or contender.logs))
             warm_up(server, workload, connections=self.options.connections, cpu=self.load_cpu)
         except (StartError, LoadError) as problem:
             self._drop(cell, str(problem))

@@ -23,6 +23,7 @@ class Contender:
         options: Its arguments, for Go.
         families: The other families of workloads that it takes part in.
         guarded: Whether it has the production stack: it must refuse tokens that are not valid.
+        logs: Whether it writes a line for each call, which goes to /dev/null while it is measured.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Contender:
     options: tuple[str, ...] = ()
     families: tuple[str, ...] = ("get", "post")
     guarded: bool = False
+    logs: bool = False
 
     def command(self, port: int) -> list[str]:
         """Return the one command that serves this contender on a loopback port."""
@@ -68,6 +70,7 @@ SEAWALL_VARIABLES = (
     ("SEAWALL_TELEMETRY_METRICS", "never"),
     ("SEAWALL_ADMISSION_ENABLED", "false"),
 )
+RECORDED_VARIABLES = tuple(each for each in SEAWALL_VARIABLES if each[0] == "SEAWALL_ADMISSION_ENABLED")
 # The Go programs with the stack read here what the Python ones import.
 STACK_VARIABLES = (
     ("BENCH_SECRET", identity.SECRET),
@@ -101,6 +104,14 @@ CONTENDERS = (
         "benchmarks.contenders.seawall_app:service",
         ("seawall",),
         variables=(("SEAWALL_SERVER_CARRIER", "asgi"), *SEAWALL_VARIABLES),
+    ),
+    Contender(
+        "seawall-recorded",
+        "seawall",
+        "benchmarks.contenders.seawall_app:service",
+        routes=False,
+        variables=RECORDED_VARIABLES,
+        logs=True,
     ),
     Contender("starlette", "uvicorn", "benchmarks.contenders.starlette_app:app", ("starlette",)),
     Contender("fastapi", "uvicorn", "benchmarks.contenders.fastapi_app:app", ("fastapi", "pydantic")),

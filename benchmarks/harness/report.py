@@ -50,6 +50,8 @@ BARS = (
     Bar("POST, of Gin", ("post", "seawall"), ("post", "gin"), 1.20),
     Bar("GET, of FastAPI", ("get", "seawall"), ("get", "fastapi"), 3.0),
     Bar("POST, of FastAPI", ("post", "seawall"), ("post", "fastapi"), 3.0),
+    Bar("GET with access lines and metrics, of GET", ("get", "seawall-recorded"), ("get", "seawall"), 0.90),
+    Bar("POST with access lines and metrics, of POST", ("post", "seawall-recorded"), ("post", "seawall"), 0.90),
     Bar("1,000 routes, of 10 routes", ("routes-1000", "seawall"), ("routes-10", "seawall"), 0.95),
     *_stack_bars("GET", "stack-get"),
     *_stack_bars("POST", "stack-post"),
