@@ -65,12 +65,8 @@ UVICORN_OPTIONS = (
 
 SEAWALL_OPTIONS: tuple[str, ...] = ()
 # What `seawall run` needs to do no more than the others, which log and count nothing and take on whatever comes.
-SEAWALL_VARIABLES = (
-    ("SEAWALL_LOG_ACCESS", "false"),
-    ("SEAWALL_TELEMETRY_METRICS", "never"),
-    ("SEAWALL_ADMISSION_ENABLED", "false"),
-)
-RECORDED_VARIABLES = tuple(each for each in SEAWALL_VARIABLES if each[0] == "SEAWALL_ADMISSION_ENABLED")
+RECORDED_VARIABLES = (("SEAWALL_ADMISSION_ENABLED", "false"),)
+SEAWALL_VARIABLES = (("SEAWALL_LOG_ACCESS", "false"), ("SEAWALL_TELEMETRY_METRICS", "never"), *RECORDED_VARIABLES)
 # The Go programs with the stack read here what the Python ones import.
 STACK_VARIABLES = (
     ("BENCH_SECRET", identity.SECRET),

@@ -193,16 +193,12 @@ class WireProtocol(BoundedProtocol):
             else:
                 # All but the length of the body is as it was.
                 tail, end = known.tail, data.find(b" ", known.begin)
+                if not data.startswith(known.rest, end + 1) or not data.startswith(known.method):
+                    return False  # before a body that may be large is copied
                 begin = end + known.size
                 length = data[begin : (begin := data.find(b"\r", begin))]
                 body = data[begin + len(tail) :]
-                if (
-                    not data.startswith(known.rest, end + 1)
-                    or not data.startswith(known.method)
-                    or not data.startswith(tail, begin)
-                    or length != b"%d" % len(body)
-                    or len(body) > MAX_BODY
-                ):
+                if not data.startswith(tail, begin) or length != b"%d" % len(body) or len(body) > MAX_BODY:
                     return False
                 sent, headers = data[known.begin : end], known.headers.copy()
                 fields = known.fields if length == known.length else known.other(length, headers)
@@ -232,11 +228,11 @@ class WireProtocol(BoundedProtocol):
         request = WireRequest(self, plan, fields, headers, path, parts, query.encode(), body, scope, client, scheme)
         self.scope = scope
         self.cycle = request  # type: ignore[assignment]  # it stands for a cycle
-        if previous is not None and not previous.response_complete:
+        if previous is None or previous.response_complete:
+            self.active = request
+            request.task = self.make_task(plan.run(request, plan.own), loop=self.loop, name=plan.name)
+        else:
             self.begin(request, previous)
-            return True
-        self.active = request
-        request.task = self.make_task(plan.run(request, plan.own), loop=self.loop, name=plan.name)
         return True
 
     def find(self, data: bytes) -> None:
